@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference tensors, data and weights that developers have and a user's clone does not."""
+    folder = Path(os.environ.get("GCPOSE_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no development data at {folder}; set GCPOSE_SHARED to the folder that has reference/, data/ and weights/")
+    return folder
