@@ -1,0 +1,17 @@
+"""The project's own ops as ONNX model-local functions of domain `gcpose`.
+
+A node such as `gcpose::Nms` is what a TensorRT plugin is looked up by; the function of the same name gives the node a
+body of standard ONNX, which ONNX Runtime and TensorRT-RTX run. Bodies are written in ONNX's text form, one module an
+op, at opset 18 whatever the opset of the model (a function carries its own opset import).
+
+Attributes are read by reference (`@name`), so one function serves nodes with any attribute values. Only the number of
+features of a MultiLevelRoiAlign cannot be referenced: its body is written for the number a graph uses. TensorRT's
+parser finds functions by op type alone, hence the plain name and no overload; a graph that mixes numbers of levels
+falls back on `FunctionProto.overload` (IR version 10; ONNX Runtime tells overloads apart).
+"""
+
+from __future__ import annotations
+
+from gcpose_trt.graph.functions.attach import DOMAIN, VERSION, attach_functions, function_of
+
+__all__ = ["DOMAIN", "VERSION", "attach_functions", "function_of"]

@@ -1,0 +1,186 @@
+"""`gcpose::KeypointDecode`: from keypoint logits to coordinates and scores.
+
+Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
+Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, score 0..1.
+
+The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box, and the largest pixel is
+the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
+all pixels around the best of those. Both are products with (pixels x cells) matrices of interpolation weights.
+"""
+
+from __future__ import annotations
+
+_HEAD = """
+<opset_import: ["" : 18], domain: "gcpose">
+KeypointDecode (logits, boxes) => (keypoints)
+{
+  axis_0 = Constant <value = int64[1] {0}> ()
+  axis_1 = Constant <value = int64[1] {1}> ()
+  axis_2 = Constant <value = int64[1] {2}> ()
+  axis_3 = Constant <value = int64[1] {3}> ()
+  axis_4 = Constant <value = int64[1] {4}> ()
+  last_axis = Constant <value = int64[1] {-1}> ()
+  zero = Constant <value = float {0.0}> ()
+  half = Constant <value = float {0.5}> ()
+  one = Constant <value = float {1.0}> ()
+  two = Constant <value = float {2.0}> ()
+  lowest = Constant <value = float {-1e30}> ()
+  # Keys' kernel with a = -0.75: near = ((a+2)x - (a+3))x^2 + 1 up to x = 1, far = ((x-5)x + 8)ax - 4a from there to 2.
+  near_cube = Constant <value = float {1.25}> ()
+  near_square = Constant <value = float {2.25}> ()
+  far_five = Constant <value = float {5.0}> ()
+  far_eight = Constant <value = float {8.0}> ()
+  far_slope = Constant <value = float {-0.75}> ()
+  far_rest = Constant <value = float {3.0}> ()
+
+  size_1d = Shape <start = 3, end = 4> (logits)
+  size_int = Squeeze (size_1d)
+  size = Cast <to = 1> (size_int)
+  twice_size = Mul (size, two)
+  first_cell = Neg (two)
+  past_cell = Add (size, two)
+  cell = Range (first_cell, past_cell, one)
+  pads = Constant <value = int64[8] {0, 0, 2, 2, 0, 0, 2, 2}> ()
+  padded = Pad <mode = "edge"> (logits, pads)
+"""
+
+# One axis of the boxes, columns (x) or rows (y): (N,1) sizes, and the pixels (N,G) of the first step.
+_AXIS = """
+  start_{a} = Slice (boxes, axis_{first}, axis_{second}, axis_1)
+  stop_{a} = Slice (boxes, axis_{third}, axis_{fourth}, axis_1)
+  signed_{a} = Sub (stop_{a}, start_{a})
+  extent_{a} = Max (signed_{a}, one)
+  pixels_{a} = Ceil (extent_{a})
+  cells_per_pixel_{a} = Div (size, pixels_{a})
+  stride_exact_{a} = Div (pixels_{a}, twice_size)
+  stride_{a} = Ceil (stride_exact_{a})
+  samples_exact_{a} = Div (pixels_{a}, stride_{a})
+  samples_{a} = Ceil (samples_exact_{a})
+  most_samples_{a} = ReduceMax <keepdims = 0> (samples_{a})
+  sample_{a} = Range (zero, most_samples_{a}, one)
+  coarse_{a} = Mul (sample_{a}, stride_{a})
+"""
+
+# Weights (..., P, S + 4) of the padded cells at the pixels (..., P).
+_WEIGHTS = """
+  {p}_centre = Add ({pixel}, half)
+  {p}_scaled = Mul ({p}_centre, {cells_per_pixel})
+  {p}_shifted = Sub ({p}_scaled, half)
+  {p}_position = Unsqueeze ({p}_shifted, last_axis)
+  {p}_signed = Sub ({p}_position, cell)
+  {p}_distance = Abs ({p}_signed)
+  {p}_x = Min ({p}_distance, two)
+  {p}_near_1 = Mul ({p}_x, near_cube)
+  {p}_near_2 = Sub ({p}_near_1, near_square)
+  {p}_square = Mul ({p}_x, {p}_x)
+  {p}_near_3 = Mul ({p}_near_2, {p}_square)
+  {p}_near = Add ({p}_near_3, one)
+  {p}_far_1 = Sub ({p}_x, far_five)
+  {p}_far_2 = Mul ({p}_far_1, {p}_x)
+  {p}_far_3 = Add ({p}_far_2, far_eight)
+  {p}_slope = Mul ({p}_x, far_slope)
+  {p}_far_4 = Mul ({p}_far_3, {p}_slope)
+  {p}_far = Add ({p}_far_4, far_rest)
+  {p}_is_near = LessOrEqual ({p}_x, one)
+  {p}_weights = Where ({p}_is_near, {p}_near, {p}_far)
+"""
+
+# The resized maps at rows x columns, and the first largest entry of each where row and column are inside the box.
+_SEARCH = """
+  {s}_columns_t = Transpose <perm = [0, 1, 3, 2]> ({column_weights})
+  {s}_half_way = MatMul (padded, {s}_columns_t)
+  {s}_resized = MatMul ({row_weights}, {s}_half_way)
+  {s}_inside = And ({row_inside}, {column_inside})
+  {s}_maps = Where ({s}_inside, {s}_resized, lowest)
+  {s}_flat_shape = Constant <value = int64[3] {{0, 0, -1}}> ()
+  {s}_flat = Reshape ({s}_maps, {s}_flat_shape)
+  {s}_place = ArgMax <axis = 2> ({s}_flat)
+  {s}_column_count = Shape <start = 3, end = 4> ({s}_maps)
+  {s}_row = Div ({s}_place, {s}_column_count)
+  {s}_before = Mul ({s}_row, {s}_column_count)
+  {s}_column = Sub ({s}_place, {s}_before)
+"""
+
+_COARSE_INSIDE = """
+  coarse_inside_{a}_flat = Less (coarse_{a}, pixels_{a})
+  coarse_inside_{a} = Unsqueeze (coarse_inside_{a}_flat, {axes})
+  coarse_{a}_one_weights = Unsqueeze (coarse_{a}_weights, axis_1)
+"""
+
+# The pixels (N,K,M) closer than a stride to the coarse peak; a box of smaller stride than others repeats its outermost.
+_FINE = """
+  found_{a}_flat = Squeeze (coarse_{found}, axis_2)
+  found_{a}_pixel = GatherElements <axis = 1> (coarse_{a}, found_{a}_flat)
+  found_{a} = Unsqueeze (found_{a}_pixel, axis_2)
+  largest_stride_{a} = ReduceMax <keepdims = 0> (stride_{a})
+  past_offset_{a} = Identity (largest_stride_{a})
+  first_offset_{a} = Sub (one, largest_stride_{a})
+  offset_{a} = Range (first_offset_{a}, past_offset_{a}, one)
+  limit_{a} = Sub (stride_{a}, one)
+  lower_limit_{a} = Neg (limit_{a})
+  raised_{a} = Max (offset_{a}, lower_limit_{a})
+  own_offset_{a} = Min (raised_{a}, limit_{a})
+  own_offset_{a}_3d = Unsqueeze (own_offset_{a}, axis_1)
+  fine_{a} = Add (found_{a}, own_offset_{a}_3d)
+  pixels_{a}_3d = Unsqueeze (pixels_{a}, axis_1)
+  cells_per_pixel_{a}_3d = Unsqueeze (cells_per_pixel_{a}, axis_1)
+  not_before_{a} = GreaterOrEqual (fine_{a}, zero)
+  not_past_{a} = Less (fine_{a}, pixels_{a}_3d)
+  fine_inside_{a}_3d = And (not_before_{a}, not_past_{a})
+  fine_inside_{a} = Unsqueeze (fine_inside_{a}_3d, {axis})
+"""
+
+_PLACE = """
+  peak_{a}_pixel = GatherElements <axis = 2> (fine_{a}, fine_{found})
+  peak_{a}_centre = Add (peak_{a}_pixel, half)
+  pixel_size_{a} = Div (extent_{a}, pixels_{a})
+  pixel_size_{a}_3d = Unsqueeze (pixel_size_{a}, axis_1)
+  peak_{a}_offset = Mul (peak_{a}_centre, pixel_size_{a}_3d)
+  start_{a}_3d = Unsqueeze (start_{a}, axis_1)
+  peak_{a} = Add (start_{a}_3d, peak_{a}_offset)
+"""
+
+_TAIL = """
+  peak = GatherElements <axis = 2> (fine_flat, fine_place)
+  logits_flat_shape = Constant <value = int64[3] {0, 0, -1}> ()
+  logits_flat = Reshape (logits, logits_flat_shape)
+  below_peak = Sub (logits_flat, peak)
+  exponential = Exp (below_peak)
+  total = ReduceSum (exponential, axis_2)
+  score = Reciprocal (total)
+  keypoints = Concat <axis = 2> (peak_x, peak_y, score)
+}
+"""
+
+
+def _weights(stage: str, axis: str, suffix: str) -> str:
+    return _WEIGHTS.format(p=f"{stage}_{axis}", pixel=f"{stage}_{axis}", cells_per_pixel=f"cells_per_pixel_{axis}{suffix}")
+
+
+def _search(stage: str, infix: str) -> str:
+    return _SEARCH.format(
+        s=stage,
+        row_weights=f"{stage}_y{infix}_weights",
+        column_weights=f"{stage}_x{infix}_weights",
+        row_inside=f"{stage}_inside_y",
+        column_inside=f"{stage}_inside_x",
+    )
+
+
+def _body() -> str:
+    axis_x = _AXIS.format(a="x", first=0, second=1, third=2, fourth=3)
+    axis_y = _AXIS.format(a="y", first=1, second=2, third=3, fourth=4)
+    inside_x = _COARSE_INSIDE.format(a="x", axes="axes_1_2")
+    inside_y = _COARSE_INSIDE.format(a="y", axes="axes_1_3")
+    axes = """
+  axes_1_2 = Constant <value = int64[2] {1, 2}> ()
+  axes_1_3 = Constant <value = int64[2] {1, 3}> ()
+"""
+    coarse = _weights("coarse", "x", "") + _weights("coarse", "y", "") + inside_x + inside_y + _search("coarse", "_one")
+    fine_x = _FINE.format(a="x", found="column", axis="axis_2") + _weights("fine", "x", "_3d")
+    fine_y = _FINE.format(a="y", found="row", axis="axis_3") + _weights("fine", "y", "_3d")
+    place = _PLACE.format(a="x", found="column") + _PLACE.format(a="y", found="row")
+    return _HEAD + axis_x + axis_y + axes + coarse + fine_x + fine_y + _search("fine", "") + place + _TAIL
+
+
+BODY = _body()
