@@ -1,6 +1,7 @@
 """The four operations that TensorRT runs as plugins, each with its plain PyTorch reference.
 
-While `torch.onnx` traces, each one becomes a single node of the ONNX domain `gcpose`; everywhere else the PyTorch code runs.
+While `torch.onnx` traces, each one becomes a single node of the ONNX domain `gcpose`; everywhere else the PyTorch code
+runs.
 """
 
 from gcpose_trt.model.ops.gcm_attention import gcm_attention

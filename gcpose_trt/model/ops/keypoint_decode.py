@@ -1,9 +1,10 @@
 """From keypoint logits to coordinates.
 
-The reference decode (Mask R-CNN's, as in the paper's implementation) resizes the 56x56 logits bicubically to the pixels of
-the box and takes the largest. `keypoint_decode_exhaustive` does just that; `keypoint_decode` evaluates the same resized map
-at the same pixels, but only around the highest cell, as two small matrix products for all joints at once, which is what
-exports to ONNX and what the TensorRT plugin computes.
+The reference decode (Mask R-CNN's, as in the paper's implementation) resizes the 56x56 logits bicubically to the pixels
+of the box and takes the largest. `keypoint_decode_exhaustive` does just that. `keypoint_decode` finds the same pixel in
+two steps: the resized map at every n-th pixel, with n such that at most two samples a cell remain, then all the pixels
+around the largest sample. Bicubic interpolation is separable, so each step is two matrix products for all joints at
+once, which exports to plain ONNX. Boxes of up to 2 x 56 pixels have n = 1: there the answer is the exhaustive one by construction.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SEARCH_CELLS = 1.0  # the peak of the interpolated map is sought within this many cells of the highest cell...
-SEARCH_PIXELS = 4.0  # ...and at least this many pixels, which covers boxes smaller than the map
+SAMPLES_PER_CELL = 2  # of the first step
 CUBIC_A = -0.75  # PyTorch's and OpenCV's bicubic coefficient
 
 
@@ -25,26 +25,36 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def _search_axis(peak: Tensor, pixels: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the pixels to look at along one axis.
+def _interpolation(pixel: Tensor, pixels: Tensor, size: int) -> Tensor:
+    """Return the weights (N, ..., S + 4) that read a map, padded by two cells, at `pixel` (N, ...) of `pixels` (N,)."""
+    step = (size / pixels).reshape(-1, *[1] * (pixel.dim() - 1))
+    position = (pixel + 0.5) * step - 0.5
+    cells = torch.arange(-2, size + 2, device=pixel.device, dtype=pixel.dtype)
+    return _cubic(position[..., None] - cells)
 
-    Args:
-        peak: (N, K) float, the highest cell.
-        pixels: (N, 1) float, how many pixels the box has along the axis.
-        size: cells of the map, S.
 
-    Returns:
-        pixel (N, K, M) float, inside (N, K, M) bool, and weights (N, K, M, S + 4) that interpolate a map padded by two.
-    """
-    step = size / pixels  # cells a pixel
-    reach = torch.clamp(step * SEARCH_PIXELS, min=SEARCH_CELLS)
-    first = torch.clamp(torch.ceil((peak - reach + 0.5) / step - 0.5), min=0)
-    candidates = torch.floor(2 * reach / step).max() + 1
-    pixel = first[..., None] + torch.arange(candidates, device=peak.device, dtype=peak.dtype)
-    inside = pixel < pixels[..., None]
-    position = (pixel + 0.5) * step[..., None] - 0.5
-    cells = torch.arange(-2, size + 2, device=peak.device, dtype=peak.dtype)
-    return pixel, inside, _cubic(position[..., None] - cells)
+def _coarse_pixels(pixels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return the pixels (N, G) of the first step along one axis and the distance (N,) between them."""
+    stride = torch.ceil(pixels / (SAMPLES_PER_CELL * size))
+    samples = int(torch.ceil(pixels / stride).max())
+    return torch.arange(samples, device=pixels.device, dtype=pixels.dtype) * stride[:, None], stride
+
+
+def _fine_pixels(coarse: Tensor, stride: Tensor) -> Tensor:
+    """Return the pixels (N, K, M) closer than `stride` (N,) to `coarse` (N, K); boxes that have fewer repeat them."""
+    reach = int(stride.max()) - 1
+    offset = torch.arange(2 * reach + 1, device=coarse.device, dtype=coarse.dtype) - reach
+    limit = (stride - 1)[:, None, None]
+    return coarse[..., None] + torch.minimum(torch.maximum(offset, -limit), limit)
+
+
+def _largest(maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return value, row and column (N, K) of the first largest entry of `maps` (N, K, R, C) where `inside` holds."""
+    maps = torch.where(inside, maps, torch.full_like(maps, -1e30))
+    value, place = maps.flatten(2).max(2)
+    columns = maps.shape[3]
+    row = torch.div(place, columns, rounding_mode="floor")
+    return value, row, place - row * columns
 
 
 def _box_pixels(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -71,19 +81,28 @@ def keypoint_decode(logits: Tensor, boxes: Tensor) -> Tensor:
     if n == 0:
         return logits.new_zeros(0, joints, 3)
     width, height, pixel_width, pixel_height = _box_pixels(boxes)
-    cell = logits.flatten(2).argmax(2)
-    columns, column_inside, column_weights = _search_axis((cell % size).float(), pixel_width[:, None], size)
-    rows, row_inside, row_weights = _search_axis(
-        torch.div(cell, size, rounding_mode="floor").float(), pixel_height[:, None], size
-    )
     padded = F.pad(logits, (2, 2, 2, 2), mode="replicate")
-    resized = row_weights @ padded @ column_weights.transpose(2, 3)  # (N, K, rows, columns)
-    resized = resized.masked_fill(~(row_inside[..., :, None] & column_inside[..., None, :]), -torch.inf)
-    peak, place = resized.flatten(2).max(2)
-    column = columns.gather(2, (place % columns.shape[2])[..., None])[..., 0]
-    row = rows.gather(2, torch.div(place, columns.shape[2], rounding_mode="floor")[..., None])[..., 0]
-    x = boxes[:, :1] + (column + 0.5) * (width / pixel_width)[:, None]
-    y = boxes[:, 1:2] + (row + 0.5) * (height / pixel_height)[:, None]
+
+    columns, column_stride = _coarse_pixels(pixel_width, size)
+    rows, row_stride = _coarse_pixels(pixel_height, size)
+    row_weights = _interpolation(rows, pixel_height, size)[:, None]
+    column_weights = _interpolation(columns, pixel_width, size)[:, None]
+    inside = (rows < pixel_height[:, None])[:, None, :, None] & (columns < pixel_width[:, None])[:, None, None, :]
+    _, row, column = _largest(row_weights @ (padded @ column_weights.transpose(2, 3)), inside)
+
+    columns = _fine_pixels(columns.gather(1, column), column_stride)
+    rows = _fine_pixels(rows.gather(1, row), row_stride)
+    row_inside = (rows >= 0) & (rows < pixel_height[:, None, None])
+    column_inside = (columns >= 0) & (columns < pixel_width[:, None, None])
+    row_weights = _interpolation(rows, pixel_height, size)
+    column_weights = _interpolation(columns, pixel_width, size)
+    fine = row_weights @ (padded @ column_weights.transpose(2, 3))
+    peak, row, column = _largest(fine, row_inside[..., :, None] & column_inside[..., None, :])
+
+    column_pixel = columns.gather(2, column[..., None])[..., 0]
+    row_pixel = rows.gather(2, row[..., None])[..., 0]
+    x = boxes[:, :1] + (column_pixel + 0.5) * (width / pixel_width)[:, None]
+    y = boxes[:, 1:2] + (row_pixel + 0.5) * (height / pixel_height)[:, None]
     score = 1 / torch.exp(logits.flatten(2) - peak[..., None]).sum(2)
     return torch.stack([x, y, score], 2)
 

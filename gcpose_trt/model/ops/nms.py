@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,11 @@ def nms(
         indices (B, K) int64 in falling score order, padded with 0, and count (B,) int64 of the valid ones.
     """
     if torch.onnx.is_in_onnx_export():
-        attributes = {"iou_threshold": iou_threshold, "score_threshold": score_threshold, "max_outputs": max_outputs}
+        attributes: dict[str, Any] = {
+            "iou_threshold": iou_threshold,
+            "score_threshold": score_threshold,
+            "max_outputs": max_outputs,
+        }
         indices, count = torch.onnx.ops.symbolic_multi_out(
             "gcpose::Nms",
             [boxes, scores, groups],

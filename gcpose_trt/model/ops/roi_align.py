@@ -1,7 +1,7 @@
 """RoIAlign over one or several feature levels.
 
-RoIAlign averages bilinear samples on a regular grid inside each bin (He et al., Mask R-CNN, section 3). Grid and bilinear
-weights are both products of a row part and a column part, so pooling one region is two small matrix products:
+RoIAlign averages bilinear samples on a regular grid inside each bin (He et al., Mask R-CNN, section 3). Grid and
+bilinear weights are both products of a row part and a column part, so pooling one region is two small matrix products,
 `rows @ features @ columns.T`. That form is exact, differentiable, needs no gather, and is what runs here.
 """
 
@@ -119,7 +119,7 @@ def roi_align(
 def assign_levels(
     rois: Tensor, lowest: int, highest: int, *, canonical_level: int = 4, canonical_size: float = 224.0
 ) -> Tensor:
-    """Return the pyramid level (N,) int64 of each region by its area (Lin et al., Feature Pyramid Networks, equation 1)."""
+    """Return the pyramid level (N,) int64 of each region by its area (Lin et al., FPN, equation 1)."""
     area = (rois[:, 2] - rois[:, 0]).clamp(min=0) * (rois[:, 3] - rois[:, 1]).clamp(min=0)
     level = torch.floor(canonical_level + torch.log2(area.sqrt() / canonical_size + 1e-8))
     return level.clamp(lowest, highest).long()
