@@ -3,9 +3,9 @@
 Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
 Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, score 0..1.
 
-The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box, and the largest pixel is
-the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
-all pixels around the best of those. Both are products with (pixels x cells) matrices of interpolation weights.
+The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is the
+joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then all
+pixels around the best of those. Both are products with (pixels x cells) matrices of interpolation weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ KeypointDecode (logits, boxes) => (keypoints)
   half = Constant <value = float {0.5}> ()
   one = Constant <value = float {1.0}> ()
   two = Constant <value = float {2.0}> ()
-  lowest = Constant <value = float {-1e30}> ()
   # Keys' kernel with a = -0.75: near = ((a+2)x - (a+3))x^2 + 1 up to x = 1, far = ((x-5)x + 8)ax - 4a from there to 2.
   near_cube = Constant <value = float {1.25}> ()
   near_square = Constant <value = float {2.25}> ()
@@ -44,7 +43,8 @@ KeypointDecode (logits, boxes) => (keypoints)
   padded = Pad <mode = "edge"> (logits, pads)
 """
 
-# One axis of the boxes, columns (x) or rows (y): (N,1) sizes, and the pixels (N,G) of the first step.
+# One axis of the boxes, columns (x) or rows (y): (N,1) sizes, and the pixels (N,G) of the first step. Where a box has
+# fewer pixels than others its outermost are repeated, here and below, which changes no maximum.
 _AXIS = """
   start_{a} = Slice (boxes, axis_{first}, axis_{second}, axis_1)
   stop_{a} = Slice (boxes, axis_{third}, axis_{fourth}, axis_1)
@@ -57,7 +57,9 @@ _AXIS = """
   samples_exact_{a} = Div (pixels_{a}, stride_{a})
   samples_{a} = Ceil (samples_exact_{a})
   most_samples_{a} = ReduceMax <keepdims = 0> (samples_{a})
-  sample_{a} = Range (zero, most_samples_{a}, one)
+  last_sample_{a} = Sub (samples_{a}, one)
+  counter_{a} = Range (zero, most_samples_{a}, one)
+  sample_{a} = Min (counter_{a}, last_sample_{a})
   coarse_{a} = Mul (sample_{a}, stride_{a})
 """
 
@@ -85,49 +87,37 @@ _WEIGHTS = """
   {p}_weights = Where ({p}_is_near, {p}_near, {p}_far)
 """
 
-# The resized maps at rows x columns, and the first largest entry of each where row and column are inside the box.
+# The resized maps at rows x columns and the first largest entry of each: its row, then its column. (One ArgMax over the
+# flat map would say the same, but ReduceMax is vectorised in ONNX Runtime and ArgMax is not.)
 _SEARCH = """
   {s}_columns_t = Transpose <perm = [0, 1, 3, 2]> ({column_weights})
   {s}_half_way = MatMul (padded, {s}_columns_t)
   {s}_resized = MatMul ({row_weights}, {s}_half_way)
-  {s}_inside = And ({row_inside}, {column_inside})
-  {s}_maps = Where ({s}_inside, {s}_resized, lowest)
-  {s}_flat_shape = Constant <value = int64[3] {{0, 0, -1}}> ()
-  {s}_flat = Reshape ({s}_maps, {s}_flat_shape)
-  {s}_place = ArgMax <axis = 2> ({s}_flat)
-  {s}_column_count = Shape <start = 3, end = 4> ({s}_maps)
-  {s}_row = Div ({s}_place, {s}_column_count)
-  {s}_before = Mul ({s}_row, {s}_column_count)
-  {s}_column = Sub ({s}_place, {s}_before)
+  {s}_row_peaks = ReduceMax <keepdims = 0> ({s}_resized, axis_3)
+  {s}_row = ArgMax <axis = 2> ({s}_row_peaks)
+  {s}_best_row = GatherND <batch_dims = 2> ({s}_resized, {s}_row)
+  {s}_column = ArgMax <axis = 2> ({s}_best_row)
 """
 
-_COARSE_INSIDE = """
-  coarse_inside_{a}_flat = Less (coarse_{a}, pixels_{a})
-  coarse_inside_{a} = Unsqueeze (coarse_inside_{a}_flat, {axes})
-  coarse_{a}_one_weights = Unsqueeze (coarse_{a}_weights, axis_1)
-"""
-
-# The pixels (N,K,M) closer than a stride to the coarse peak; a box of smaller stride than others repeats its outermost.
+# The pixels (N,K,M) closer than a stride to the coarse peak.
 _FINE = """
   found_{a}_flat = Squeeze (coarse_{found}, axis_2)
   found_{a}_pixel = GatherElements <axis = 1> (coarse_{a}, found_{a}_flat)
   found_{a} = Unsqueeze (found_{a}_pixel, axis_2)
-  largest_stride_{a} = ReduceMax <keepdims = 0> (stride_{a})
-  past_offset_{a} = Identity (largest_stride_{a})
-  first_offset_{a} = Sub (one, largest_stride_{a})
-  offset_{a} = Range (first_offset_{a}, past_offset_{a}, one)
-  limit_{a} = Sub (stride_{a}, one)
-  lower_limit_{a} = Neg (limit_{a})
-  raised_{a} = Max (offset_{a}, lower_limit_{a})
-  own_offset_{a} = Min (raised_{a}, limit_{a})
+  most_stride_{a} = ReduceMax <keepdims = 0> (stride_{a})
+  first_offset_{a} = Sub (one, most_stride_{a})
+  offset_{a} = Range (first_offset_{a}, most_stride_{a}, one)
+  reach_{a} = Sub (stride_{a}, one)
+  reach_back_{a} = Neg (reach_{a})
+  raised_{a} = Max (offset_{a}, reach_back_{a})
+  own_offset_{a} = Min (raised_{a}, reach_{a})
   own_offset_{a}_3d = Unsqueeze (own_offset_{a}, axis_1)
-  fine_{a} = Add (found_{a}, own_offset_{a}_3d)
-  pixels_{a}_3d = Unsqueeze (pixels_{a}, axis_1)
+  free_{a} = Add (found_{a}, own_offset_{a}_3d)
+  last_pixel_{a} = Sub (pixels_{a}, one)
+  last_pixel_{a}_3d = Unsqueeze (last_pixel_{a}, axis_1)
+  from_first_{a} = Max (free_{a}, zero)
+  fine_{a} = Min (from_first_{a}, last_pixel_{a}_3d)
   cells_per_pixel_{a}_3d = Unsqueeze (cells_per_pixel_{a}, axis_1)
-  not_before_{a} = GreaterOrEqual (fine_{a}, zero)
-  not_past_{a} = Less (fine_{a}, pixels_{a}_3d)
-  fine_inside_{a}_3d = And (not_before_{a}, not_past_{a})
-  fine_inside_{a} = Unsqueeze (fine_inside_{a}_3d, {axis})
 """
 
 _PLACE = """
@@ -141,7 +131,7 @@ _PLACE = """
 """
 
 _TAIL = """
-  peak = GatherElements <axis = 2> (fine_flat, fine_place)
+  peak = GatherElements <axis = 2> (fine_best_row, fine_column)
   logits_flat_shape = Constant <value = int64[3] {0, 0, -1}> ()
   logits_flat = Reshape (logits, logits_flat_shape)
   below_peak = Sub (logits_flat, peak)
@@ -154,33 +144,23 @@ _TAIL = """
 
 
 def _weights(stage: str, axis: str, suffix: str) -> str:
-    return _WEIGHTS.format(p=f"{stage}_{axis}", pixel=f"{stage}_{axis}", cells_per_pixel=f"cells_per_pixel_{axis}{suffix}")
-
-
-def _search(stage: str, infix: str) -> str:
-    return _SEARCH.format(
-        s=stage,
-        row_weights=f"{stage}_y{infix}_weights",
-        column_weights=f"{stage}_x{infix}_weights",
-        row_inside=f"{stage}_inside_y",
-        column_inside=f"{stage}_inside_x",
+    return _WEIGHTS.format(
+        p=f"{stage}_{axis}", pixel=f"{stage}_{axis}", cells_per_pixel=f"cells_per_pixel_{axis}{suffix}"
     )
 
 
 def _body() -> str:
-    axis_x = _AXIS.format(a="x", first=0, second=1, third=2, fourth=3)
-    axis_y = _AXIS.format(a="y", first=1, second=2, third=3, fourth=4)
-    inside_x = _COARSE_INSIDE.format(a="x", axes="axes_1_2")
-    inside_y = _COARSE_INSIDE.format(a="y", axes="axes_1_3")
-    axes = """
-  axes_1_2 = Constant <value = int64[2] {1, 2}> ()
-  axes_1_3 = Constant <value = int64[2] {1, 3}> ()
-"""
-    coarse = _weights("coarse", "x", "") + _weights("coarse", "y", "") + inside_x + inside_y + _search("coarse", "_one")
-    fine_x = _FINE.format(a="x", found="column", axis="axis_2") + _weights("fine", "x", "_3d")
-    fine_y = _FINE.format(a="y", found="row", axis="axis_3") + _weights("fine", "y", "_3d")
+    axes = _AXIS.format(a="x", first=0, second=1, third=2, fourth=3)
+    axes += _AXIS.format(a="y", first=1, second=2, third=3, fourth=4)
+    coarse = _weights("coarse", "x", "") + _weights("coarse", "y", "")
+    coarse += "  coarse_x_maps = Unsqueeze (coarse_x_weights, axis_1)\n"
+    coarse += "  coarse_y_maps = Unsqueeze (coarse_y_weights, axis_1)\n"
+    coarse += _SEARCH.format(s="coarse", row_weights="coarse_y_maps", column_weights="coarse_x_maps")
+    fine = _FINE.format(a="x", found="column") + _FINE.format(a="y", found="row")
+    fine += _weights("fine", "x", "_3d") + _weights("fine", "y", "_3d")
+    fine += _SEARCH.format(s="fine", row_weights="fine_y_weights", column_weights="fine_x_weights")
     place = _PLACE.format(a="x", found="column") + _PLACE.format(a="y", found="row")
-    return _HEAD + axis_x + axis_y + axes + coarse + fine_x + fine_y + _search("fine", "") + place + _TAIL
+    return _HEAD + axes + coarse + fine + place + _TAIL
 
 
 BODY = _body()
