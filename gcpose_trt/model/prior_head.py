@@ -2,8 +2,8 @@
 
 logits = head + heat_weight * log(joint probability, pooled at 56x56) - place_weight * log(1 + distance^2 / spread^2)
 
-where the distance is from the place that the dense regression gives the joint, read off around the box's centre. The last
-term tells apart people who share a box. With an untrained head the sum is MoveNet's own decode inside the box.
+where the distance is from the place that the dense regression gives the joint, read off around the box's centre. The
+last term tells apart people who share a box. With an untrained head the sum is MoveNet's own decode inside the box.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class PriorKeypointHead(KeypointHead):
         self.own_channels = channels
         self.heat_weight = nn.Parameter(torch.ones(config.joints))
         self.place_weight = nn.Parameter(torch.ones(config.joints))
-        self.log_spread = nn.Parameter(torch.full((config.joints,), -2.0))  # of the side of a square of the box's area
+        self.log_spread = nn.Parameter(torch.full((config.joints,), -1.6))  # of the root of the region's area
         self.centre_sharpness = nn.Parameter(torch.tensor(1.0))
-        self.centre_pull = nn.Parameter(torch.tensor(3.0))  # natural log
+        self.centre_pull = nn.Parameter(torch.tensor(3.9))  # natural log
         # The sum starts as MoveNet's decode: the head's own share begins at almost nothing.
         nn.init.normal_(self.deconv.weight, std=1e-3)
         if self.deconv.bias is not None:
@@ -70,8 +70,9 @@ class PriorKeypointHead(KeypointHead):
         score = score - self.centre_pull.exp() * distance
         weight = torch.softmax(score.flatten(1), 1).unflatten(1, (size, size))[:, None]
         side = (regions[:, 2:] - regions[:, :2]).clamp(min=1)  # (N, 2) width, height
-        shift_y = (pooled[:, 1::2] * weight).sum((2, 3)) * STRIDE / side[:, 1:]
-        shift_x = (pooled[:, 2::2] * weight).sum((2, 3)) * STRIDE / side[:, :1]
+        # MoveNet counts from the cell's corner, pooling reads at its centre: half a cell between them.
+        shift_y = ((pooled[:, 1::2] * weight).sum((2, 3)) - 0.5) * STRIDE / side[:, 1:]
+        shift_x = ((pooled[:, 2::2] * weight).sum((2, 3)) - 0.5) * STRIDE / side[:, :1]
         centre_x = (weight[:, 0].sum(1) * middle).sum(1, keepdim=True)
         centre_y = (weight[:, 0].sum(2) * middle).sum(1, keepdim=True)
         return torch.stack([centre_x + shift_x, centre_y + shift_y], 2)

@@ -37,7 +37,7 @@ def cell_anchors(size: float, ratios: tuple[float, ...]) -> Tensor:
 
 
 def grid_anchors(cell: Tensor, height: int, width: int, stride: int) -> Tensor:
-    """Return the anchors (height * width * A, 4); cell (0, 0) has its anchors centred on pixel 0 (no half-cell offset)."""
+    """Return the anchors (height * width * A, 4), centred on pixels 0, stride, 2 * stride ... (no half-cell offset)."""
     x = torch.arange(width, device=cell.device, dtype=cell.dtype) * stride
     y = torch.arange(height, device=cell.device, dtype=cell.dtype) * stride
     columns = x[None, :].expand(height, width)

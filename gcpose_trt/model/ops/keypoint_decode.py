@@ -4,7 +4,8 @@ The reference decode (Mask R-CNN's, as in the paper's implementation) resizes th
 of the box and takes the largest. `keypoint_decode_exhaustive` does just that. `keypoint_decode` finds the same pixel in
 two steps: the resized map at every n-th pixel, with n such that at most two samples a cell remain, then all the pixels
 around the largest sample. Bicubic interpolation is separable, so each step is two matrix products for all joints at
-once, which exports to plain ONNX. Boxes of up to 2 x 56 pixels have n = 1: there the answer is the exhaustive one by construction.
+once, which exports to plain ONNX. Boxes of up to 2 x 56 pixels have n = 1: there the answer is the exhaustive one
+by construction.
 """
 
 from __future__ import annotations
