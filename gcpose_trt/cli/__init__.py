@@ -105,7 +105,9 @@ def _import_advice(error: ImportError) -> str:
             f"OpenCV cannot be loaded ({error}); pip uninstall -y opencv-python opencv-contrib-python "
             "opencv-python-headless, then pip install opencv-python-headless"
         )
-    return f"cannot import {error.name or 'a package'} ({error}); install gcpose-trt again in a fresh virtual environment"
+    return (
+        f"cannot import {error.name or 'a package'} ({error}); install gcpose-trt again in a fresh virtual environment"
+    )
 
 
 def _fail(message: str, code: int, debug: bool = False) -> int:

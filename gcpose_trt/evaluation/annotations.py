@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.pose.skeleton import COCO17
 
-KEYPOINTS = 17
+KEYPOINTS = len(COCO17)
 
 
 @dataclass(frozen=True)

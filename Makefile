@@ -1,0 +1,46 @@
+# make demo   skeletons on the sample clip, from nothing but Python 3.10+ and make
+# make test   the test suite        make lint / make types   ruff / mypy
+# make clean  remove everything that these made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST_ARGS ?= -n auto --maxprocesses 4
+
+.PHONY: demo test lint types clean
+
+demo: $(VENV)/.installed
+	$(BIN)/gcpose-trt demo --output output/demo.mp4 --jsonl output/demo.jsonl
+	@echo "The result: $(CURDIR)/output/demo.mp4 (video) and $(CURDIR)/output/demo.jsonl (people, one line a frame)"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy gcpose_trt
+
+clean:
+	rm -rf $(VENV) build dist output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last, so an install that was interrupted is done again, and one that is up to date costs nothing.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "gcpose-trt needs Python 3.10 or later; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Only what the shipped model needs: no torch.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with PyTorch ..."
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.installed $@
