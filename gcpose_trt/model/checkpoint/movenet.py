@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-import torch
 from torch import Tensor
+
+from gcpose_trt.model.checkpoint.report import Conversion
 
 NECK = "center_net_mobile_net_v2fpn_feature_extractor|model_1|"
 BACKBONE = NECK + "model|"
 PREFIX = "StatefulPartitionedCall|"
 BLOCKS = 17
-HEADS = {"kpt_heatmap": "heat", "center": "centre", "box_scale": "size", "box_offset": "offset", "kpt_regress": "regress"}
-# MoveNet refines its peaks with this head; our decode is sub-pixel by itself, so it has no place here.
-UNUSED = "kpt_offset_0|"
+HEADS = {
+    "kpt_heatmap": "heat",
+    "center": "centre",
+    "box_scale": "size",
+    "box_offset": "offset",
+    "kpt_regress": "regress",
+}
 
 
-def is_movenet(names: object) -> bool:
+def is_movenet(names: Iterable[str]) -> bool:
     """Tell whether these are MoveNet MultiPose's array names."""
-    return any(f"{PREFIX}{BACKBONE}Conv1|Conv2D_weights" == name for name in names)  # type: ignore[attr-defined]
+    return f"{PREFIX}{BACKBONE}Conv1|Conv2D_weights" in names
 
 
 def _backbone_names() -> dict[str, str]:
@@ -64,27 +68,28 @@ def _head_name(name: str) -> str | None:
     return f"prior.{HEADS[head]}.{layer}.{kind}"
 
 
-def _tensor(array: np.ndarray, name: str) -> Tensor:
-    array = np.asarray(array, np.float32)
-    if array.ndim == 4:
+def _relayout(array: Tensor, name: str) -> Tensor:
+    array = array.float()
+    if array.dim() == 4:
         # HWIO to OIHW; depthwise kernels come as (H, W, C, 1), which is (C, 1, H, W) here.
-        array = array.transpose(2, 3, 0, 1) if name.endswith("depthwise.weight") else array.transpose(3, 2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(array))
+        array = array.permute(2, 3, 0, 1) if name.endswith("depthwise.weight") else array.permute(3, 2, 0, 1)
+    return array.contiguous()
 
 
-def convert_movenet(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the weights under our names, and the names of arrays that have no place in the network.
+def convert_movenet(arrays: Mapping[str, Tensor]) -> Conversion:
+    """Return backbone and pose prior of `mobile`; its own branches keep their initial weights.
 
-    Constants of MoveNet's post-processing graph (no weights) are left out of both.
+    The head that refines MoveNet's peaks and the constants of its post-processing have no place in the network.
     """
     table = _backbone_names() | _neck_names()
-    weights: dict[str, Tensor] = {}
-    unknown = []
+    result = Conversion("MoveNet MultiPose", initialised=("neck.", "rpn.", "box_head.", "keypoint_head."))
     for full_name, array in arrays.items():
         name = full_name.removeprefix(PREFIX)
         ours = table.get(name) or _head_name(name)
         if ours is not None:
-            weights[ours] = _tensor(array, ours)
-        elif name.startswith((NECK, *HEADS)) and array.size > 2 and "strided_slice" not in name:
-            unknown.append(full_name)
-    return weights, unknown
+            result.weights[ours] = _relayout(array, ours)
+        elif name.startswith((NECK, *HEADS)) and array.numel() > 2 and "strided_slice" not in name:
+            result.unknown.append(full_name)
+        else:
+            result.ignored.append(full_name)
+    return result
