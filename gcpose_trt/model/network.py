@@ -15,7 +15,7 @@ from gcpose_trt.model.fpn import FeaturePyramid
 from gcpose_trt.model.keypoint_head import KeypointHead
 from gcpose_trt.model.mobilenet import MobileNetV2
 from gcpose_trt.model.ops import keypoint_decode
-from gcpose_trt.model.pose_prior import JOINTS, PosePrior, centre_proposals
+from gcpose_trt.model.pose_prior import HIDDEN, JOINTS, PosePrior, centre_proposals
 from gcpose_trt.model.prior_head import PriorKeypointHead, pose_features
 from gcpose_trt.model.resnet import WIDTHS, ResNet
 from gcpose_trt.model.rpn import RegionProposalNetwork, RpnOutput
@@ -60,7 +60,9 @@ class GCPoseRCNN(nn.Module):
         if config.backbone == "mobilenet_v2":
             self.backbone = MobileNetV2()
             self.prior = PosePrior()
-            self.neck = FeaturePyramid({2: 40 + 24, 3: 48 + 24, 4: 144 + 32, 5: 480}, config.channels, separable=True)
+            self.neck = FeaturePyramid(
+                {2: 40 + 24 + HIDDEN, 3: 48 + 24, 4: 144 + 32, 5: 480}, config.channels, separable=True
+            )
             self.keypoint_head: KeypointHead = PriorKeypointHead(config.keypoint, config.channels)
         else:
             self.backbone = ResNet(config.backbone)
@@ -75,9 +77,7 @@ class GCPoseRCNN(nn.Module):
         row = torch.arange(x.shape[2], device=x.device)
         column = torch.arange(x.shape[3], device=x.device)
         inside = (row < image_size[:, :1])[:, None, :, None] & (column < image_size[:, 1:])[:, None, None, :]
-        # MoveNet wants RGB; its order is put right here, so that every model takes BGR frames.
-        x = torch.where(inside, x, torch.zeros_like(x))
-        return x.flip(1) if self.config.backbone == "mobilenet_v2" else x
+        return torch.where(inside, x, torch.zeros_like(x))
 
     def features(self, x: Tensor) -> Features:
         """Run backbone and neck on a normalised batch (B, 3, H, W)."""
@@ -88,7 +88,7 @@ class GCPoseRCNN(nn.Module):
             return out
         maps = self.prior(c)
         levels = {
-            2: torch.cat([c["c2"], maps.m2], 1),
+            2: torch.cat([c["c2"], maps.m2, maps.hidden], 1),
             3: torch.cat([c["c3"], maps.m3], 1),
             4: torch.cat([c["c4"], maps.m4], 1),
             5: c["c5"],

@@ -29,7 +29,6 @@ class PriorMaps:
     heat: Tensor  # (B, 17, H/4, W/4) joint probability
     centre: Tensor  # (B, 1, H/4, W/4) person centre logit
     size: Tensor  # (B, 2, H/4, W/4) height, width of the person centred here
-    offset: Tensor  # (B, 2, H/4, W/4) from the cell to the centre
     regress: Tensor  # (B, 34, H/4, W/4) from the cell to each joint
 
 
@@ -73,7 +72,6 @@ class PosePrior(nn.Module):
         self.heat = DenseHead(24, JOINTS)
         self.centre = DenseHead(24, 1)
         self.size = DenseHead(24, 2)
-        self.offset = DenseHead(24, 2)
         self.regress = DenseHead(24, 2 * JOINTS)
 
     def forward(self, c: dict[str, Tensor]) -> PriorMaps:
@@ -89,7 +87,6 @@ class PosePrior(nn.Module):
             heat=torch.sigmoid(heat.float()),
             centre=self.centre(m2)[1].float(),
             size=self.size(m2)[1].float(),
-            offset=self.offset(m2)[1].float(),
             regress=self.regress(m2)[1].float(),
         )
 
@@ -107,11 +104,8 @@ def centre_proposals(maps: PriorMaps, count: int) -> tuple[Tensor, Tensor]:
     cell = cell.clamp(max=height * width - 1)
     row = torch.div(cell, width, rounding_mode="floor")
     column = cell - row * width
-
-    def at(values: Tensor) -> Tensor:
-        return values.flatten(2).gather(2, cell[:, None].expand(batch, 2, count))
-
-    offset, size = at(maps.offset), at(maps.size).clamp(min=0)
-    centre = torch.stack([column + offset[:, 1], row + offset[:, 0]], -1)
+    size = maps.size.flatten(2).gather(2, cell[:, None].expand(batch, 2, count)).clamp(min=0)
+    # MoveNet has a further head for the place inside the cell; the box branch refines all boxes, so the middle will do.
+    centre = torch.stack([column, row], -1) + 0.5
     half = torch.stack([size[:, 1], size[:, 0]], -1) / 2
     return torch.cat([centre - half, centre + half], -1) * STRIDE, score

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from gcpose_trt.model.config import KeypointConfig
 from gcpose_trt.model.keypoint_head import STRIDE, KeypointHead
-from gcpose_trt.model.pose_prior import HIDDEN, JOINTS, PriorMaps
+from gcpose_trt.model.pose_prior import JOINTS, PriorMaps
 
 # Channels of the stride-4 map: pyramid, then MoveNet's.
-PRIOR_CHANNELS = HIDDEN + JOINTS + 1 + 2 * JOINTS
-PROBABILITY_FLOOR = 1e-3
+PRIOR_CHANNELS = JOINTS + 1 + 2 * JOINTS
+PROBABILITY_FLOOR = 3e-3
 
 
 def pose_features(p2: Tensor, maps: PriorMaps) -> Tensor:
-    """Return the map that the keypoint branch pools from, (B, C + 148, H/4, W/4)."""
+    """Return the map that the keypoint branch pools from, (B, C + 52, H/4, W/4)."""
     # Probabilities, not logits: outside the image pooling reads zeros, which must mean "no joint here".
     centre = torch.sigmoid(maps.centre)
-    parts = [p2, maps.hidden, maps.heat, centre, maps.regress]
+    parts = [p2, maps.heat, centre, maps.regress]
     return torch.cat([part.to(p2.dtype) for part in parts], 1)
 
 
@@ -46,7 +46,7 @@ class PriorKeypointHead(KeypointHead):
 
     def forward(self, features: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
         head = super().forward(features, regions, batch_index)
-        first = self.own_channels + HIDDEN
+        first = self.own_channels
         # Position is precious here: float32 whatever autocast says.
         with torch.autocast(features.device.type, enabled=False):
             heat = self.pool(features[:, first : first + JOINTS].float(), regions, batch_index, head.shape[-1])

@@ -16,7 +16,6 @@ HEADS = {
     "kpt_heatmap": "heat",
     "center": "centre",
     "box_scale": "size",
-    "box_offset": "offset",
     "kpt_regress": "regress",
 }
 
@@ -70,6 +69,8 @@ def _head_name(name: str) -> str | None:
 
 def _relayout(array: Tensor, name: str) -> Tensor:
     array = array.float()
+    if name == "backbone.stem.weight":
+        array = array.flip(2)  # MoveNet sees RGB, all models here BGR
     if array.dim() == 4:
         # HWIO to OIHW; depthwise kernels come as (H, W, C, 1), which is (C, 1, H, W) here.
         array = array.permute(2, 3, 0, 1) if name.endswith("depthwise.weight") else array.permute(3, 2, 0, 1)
@@ -79,7 +80,7 @@ def _relayout(array: Tensor, name: str) -> Tensor:
 def convert_movenet(arrays: Mapping[str, Tensor]) -> Conversion:
     """Return backbone and pose prior of `mobile`; its own branches keep their initial weights.
 
-    The head that refines MoveNet's peaks and the constants of its post-processing have no place in the network.
+    The heads that place MoveNet's peaks inside their cells and the constants of its post-processing have no place in the network.
     """
     table = _backbone_names() | _neck_names()
     result = Conversion("MoveNet MultiPose", initialised=("neck.", "rpn.", "box_head.", "keypoint_head."))
