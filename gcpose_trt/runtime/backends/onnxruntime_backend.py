@@ -1,0 +1,117 @@
+"""Running the two graphs with ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime import bundle
+from gcpose_trt.runtime.backends import Detections
+
+PROVIDERS = ["CPUExecutionProvider"]
+DETECTOR_INPUTS = {"image", "image_size"}
+DETECTOR_OUTPUTS = ["p2", "boxes", "scores", "count"]
+POSE_INPUTS = {"p2", "boxes", "batch_index"}
+POSE_OUTPUTS = ["keypoints"]
+
+
+class OnnxRuntimeBackend:
+    """Both graphs of a model as ONNX Runtime sessions.
+
+    Args:
+        paths: the model's files.
+        threads: threads of one inference, or None for one a physical core.
+
+    Raises:
+        GcposeError: a file is corrupt, not one of ours, or does not go with the other.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, paths: bundle.BundlePaths, threads: int | None = None) -> None:
+        self._detector = _open(paths.detector, threads)
+        self._pose = _open(paths.pose, threads)
+        self.info = bundle.check_pair(
+            bundle.read_record(_metadata(self._detector), "detector", paths.detector),
+            bundle.read_record(_metadata(self._pose), "pose", paths.pose),
+            paths,
+        )
+        _check_names(self._detector, DETECTOR_INPUTS, DETECTOR_OUTPUTS, paths.detector)
+        _check_names(self._pose, POSE_INPUTS, POSE_OUTPUTS, paths.pose)
+        batch = next(value.shape[0] for value in self._detector.get_inputs() if value.name == "image")
+        self.batch_limit = batch if isinstance(batch, int) else None
+
+    def detect(self, image: NDArray[np.uint8], image_size: NDArray[np.int64]) -> Detections:
+        """See `Backend.detect`; `p2` stays an OrtValue, which spares two copies of the largest tensor."""
+        feeds = {"image": ort.OrtValue.ortvalue_from_numpy(image), "image_size": _value(image_size)}
+        p2, boxes, scores, count = _run(self._detector, DETECTOR_OUTPUTS, feeds)
+        return Detections(p2, boxes.numpy(), scores.numpy(), count.numpy())
+
+    def pose(self, p2: ort.OrtValue, boxes: NDArray[np.float32], batch_index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Backend.pose`."""
+        feeds = {"p2": p2, "boxes": _value(boxes), "batch_index": _value(batch_index)}
+        return _run(self._pose, POSE_OUTPUTS, feeds)[0].numpy()
+
+    def close(self) -> None:
+        """Drop the sessions; ONNX Runtime frees them with their last reference."""
+        del self._detector, self._pose
+
+
+def _value(array: NDArray[Any]) -> ort.OrtValue:
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+
+def _open(path: Path, threads: int | None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Our errors are one line; ONNX Runtime would also print its own to stderr.
+    options.log_severity_level = 4
+    # Threads that spin between the two graphs take the cores that decoding and encoding need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(path), options, providers=PROVIDERS)
+    except MemoryError:
+        raise
+    except Exception as error:  # its exceptions have no public base class
+        raise GcposeError(
+            f"{path} cannot be loaded ({_first_line(error)}); make it again with gcpose-trt export"
+        ) from error
+
+
+def _metadata(session: ort.InferenceSession) -> dict[str, str]:
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def _check_names(session: ort.InferenceSession, inputs: set[str], outputs: list[str], path: Path) -> None:
+    found_inputs = {value.name for value in session.get_inputs()}
+    found_outputs = {value.name for value in session.get_outputs()}
+    if found_inputs != inputs or not found_outputs.issuperset(outputs):
+        raise GcposeError(
+            f"{path} takes {sorted(found_inputs)} and returns {sorted(found_outputs)}, "
+            f"not {sorted(inputs)} and {sorted(outputs)}; export the model again"
+        )
+
+
+def _run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, ort.OrtValue]) -> list[ort.OrtValue]:
+    try:
+        return list(session.run_with_ort_values(outputs, feeds))
+    except Exception as error:  # its exceptions have no public base class
+        text = _first_line(error)
+        if "allocate memory" in text.lower() or "bad_alloc" in text.lower():
+            raise GcposeError(
+                f"out of memory in ONNX Runtime ({text}); choose a smaller size or fewer people"
+            ) from error
+        raise GcposeError(
+            f"ONNX Runtime cannot run the model ({text}); export it again or choose another size"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,289 @@
+"""Poses of the people in a frame: one class, whatever library runs the network."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.pose.types import KEYPOINTS, PoseFrame
+from gcpose_trt.runtime import bundle
+from gcpose_trt.runtime.backends import Backend, Detections
+from gcpose_trt.runtime.info import ModelInfo
+from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit, parse_size, place, to_bgr8
+
+BACKENDS = ("auto", "onnxruntime", "torch")
+_CHUNK = 8  # frames of a batch that go through the network together: more costs memory and saves nothing
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one call took, in milliseconds; a batch is one call."""
+
+    preprocess: float
+    detector: float
+    pose: float
+    postprocess: float
+
+    @property
+    def network(self) -> float:
+        """Both halves of the network, without what comes before, between and after."""
+        return self.detector + self.pose
+
+    @property
+    def total(self) -> float:
+        """From the frame to its poses."""
+        return self.preprocess + self.detector + self.pose + self.postprocess
+
+    def __add__(self, other: Timing) -> Timing:
+        return Timing(
+            self.preprocess + other.preprocess,
+            self.detector + other.detector,
+            self.pose + other.pose,
+            self.postprocess + other.postprocess,
+        )
+
+
+class PoseEstimator:
+    """Finds the people in frames and their 17 joints.
+
+    One estimator may be called from several threads at once.
+
+    Args:
+        model: a shipped name ("mobile"), a folder with detector.onnx and pose.onnx or either file, a checkpoint
+            (.pth, .pt), or a built `GCPoseRCNN`.
+        backend: "onnxruntime", "torch", or "auto": torch for a module or a checkpoint, else onnxruntime.
+        size: how large frames are for the network: None (the model's own rule), an int (long side), (H, W) or "HxW"
+            (exact letterbox, multiples of 32).
+        min_score: people below this score are left out; None takes the model's own.
+        max_people: keep the best so many; None takes the model's own.
+        threads: CPU threads of one call; None leaves it to the backend.
+
+    Raises:
+        GcposeError: no such model, it cannot be loaded, or an option is out of range.
+        MissingDependencyError: the backend is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from gcpose_trt import PoseEstimator
+        >>> with PoseEstimator("mobile") as estimator:  # doctest: +SKIP
+        ...     poses = estimator(np.zeros((480, 640, 3), np.uint8))
+        ...     print(len(poses), poses.keypoints.shape)
+        0 (0, 17, 3)
+    """
+
+    def __init__(
+        self,
+        model: Any = "mobile",
+        backend: str = "auto",
+        size: int | str | tuple[int, int] | None = None,
+        min_score: float | None = None,
+        max_people: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        _check_options(backend, min_score, max_people, threads)
+        wanted = parse_size(size)
+        self._backend: Backend | None = _open_backend(model, backend, threads)
+        self._idle = threading.Condition()
+        self._calls = 0
+        self.info: ModelInfo = self._backend.info
+        self.backend: str = self._backend.name
+        self.min_score: float = self.info.min_score if min_score is None else float(min_score)
+        self.max_people: int = self.info.max_people if max_people is None else int(max_people)
+        self._rule = _size_rule(self.info, wanted, size)
+
+    @property
+    def rank(self) -> str:
+        """How evaluation orders the people, "box" or "box*keypoints"."""
+        return self.info.rank
+
+    @property
+    def keypoint_threshold(self) -> float:
+        """Confidence from which a joint is worth drawing."""
+        return self.info.keypoint_threshold
+
+    @overload
+    def __call__(self, frames: NDArray[Any]) -> PoseFrame: ...
+
+    @overload
+    def __call__(self, frames: Sequence[NDArray[Any]]) -> list[PoseFrame]: ...
+
+    def __call__(self, frames: Any) -> Any:
+        """Find the people.
+
+        Args:
+            frames: one frame (H, W, 3) BGR uint8, H and W from 1 up, or a batch: (B, H, W, 3) or a list of frames of
+                any sizes. Grey, 16-bit, floating point (0..1) frames and frames with alpha are converted.
+
+        Returns:
+            A PoseFrame in pixels of that frame, or a list of them, one a frame of the batch.
+
+        Raises:
+            GcposeError: not a frame, the estimator is closed, or the network fails (out of memory).
+        """
+        if isinstance(frames, np.ndarray) and frames.ndim != 4:
+            return self.run(frames)[0]
+        return self.run_batch(frames)[0]
+
+    def run(self, frame: NDArray[Any]) -> tuple[PoseFrame, Timing]:
+        """Find the people of one frame and say what it took; see `__call__`."""
+        poses, timing = self.run_batch([frame])
+        return poses[0], timing
+
+    def run_batch(self, frames: NDArray[Any] | Sequence[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
+        """Find the people of each frame of a batch and say what the whole took; see `__call__`."""
+        poses: list[PoseFrame] = []
+        timing = Timing(0.0, 0.0, 0.0, 0.0)
+        with self._in_use() as backend:
+            chunk = backend.batch_limit or _CHUNK
+            for start in range(0, len(frames), chunk):
+                found, took = self._run_chunk(backend, list(frames[start : start + chunk]))
+                poses += found
+                timing += took
+        return poses, timing
+
+    def _run_chunk(self, backend: Backend, frames: list[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
+        clock = [time.perf_counter()]
+        image, boxes = _letterbox([to_bgr8(frame) for frame in frames], self._rule, backend.batch_limit)
+        sizes = np.zeros((len(image), 2), np.int64)
+        sizes[: len(boxes)] = [box.content for box in boxes]
+        clock.append(time.perf_counter())
+        found = backend.detect(image, np.maximum(sizes, 1))
+        clock.append(time.perf_counter())
+        keep = [_keep(found, row, self.min_score, self.max_people) for row in range(len(boxes))]
+        people = np.concatenate([found.boxes[row][rows] for row, rows in enumerate(keep)])
+        batch_index = np.repeat(np.arange(len(keep)), [len(rows) for rows in keep]).astype(np.int64)
+        keypoints = np.zeros((0, KEYPOINTS, 3), np.float32)
+        if len(people):
+            keypoints = backend.pose(found.p2, people, batch_index)
+        clock.append(time.perf_counter())
+        poses = [
+            PoseFrame(
+                boxes=box.boxes_to_frame(found.boxes[row][rows]),
+                scores=found.scores[row][rows],
+                keypoints=box.keypoints_to_frame(keypoints[batch_index == row]),
+            )
+            for row, (box, rows) in enumerate(zip(boxes, keep, strict=True))
+        ]
+        clock.append(time.perf_counter())
+        return poses, Timing(*(1e3 * np.diff(clock)).tolist())
+
+    def warmup(self, calls: int = 1) -> None:
+        """Run on a blank frame, so that the first real one does not pay for allocation and tuning.
+
+        Both halves of the network run, although the frame is empty.
+        """
+        box = fit((480, 640), self._rule)
+        person = np.array([[0, 0, box.content[1], box.content[0]]], np.float32)
+        with self._in_use() as backend:
+            batch = backend.batch_limit or 1
+            image = np.full((batch, *box.canvas, 3), 127, np.uint8)
+            for _ in range(calls):
+                found = backend.detect(image, np.array([box.content] * batch, np.int64))
+                backend.pose(found.p2, person, np.zeros(1, np.int64))
+
+    def close(self) -> None:
+        """Free the network, once the calls that still run in other threads have ended. Closing twice is harmless."""
+        with self._idle:
+            backend, self._backend = self._backend, None
+            self._idle.wait_for(lambda: self._calls == 0)
+        if backend is not None:
+            backend.close()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Backend]:
+        """Keep the network from being freed while a call runs; any number of calls may."""
+        with self._idle:
+            if self._backend is None:
+                raise GcposeError("the estimator is closed; make a new PoseEstimator")
+            backend = self._backend
+            self._calls += 1
+        try:
+            yield backend
+        finally:
+            with self._idle:
+                self._calls -= 1
+                self._idle.notify_all()
+
+    def __enter__(self) -> PoseEstimator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_options(backend: str, min_score: float | None, max_people: int | None, threads: int | None) -> None:
+    if backend not in BACKENDS:
+        raise GcposeError(f"no backend is called {backend!r}; choose one of {', '.join(BACKENDS)}")
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise GcposeError(f"min_score {min_score} is out of range; choose a number from 0 to 1")
+    if max_people is not None and max_people < 1:
+        raise GcposeError(f"max_people {max_people} is out of range; choose a whole number of at least 1")
+    if threads is not None and threads < 1:
+        raise GcposeError(f"threads {threads} is out of range; choose a whole number of at least 1")
+
+
+def _open_backend(model: Any, backend: str, threads: int | None) -> Backend:
+    is_path = isinstance(model, (str, os.PathLike))
+    if backend == "auto":
+        checkpoint = is_path and os.fspath(model).endswith((".pth", ".pt"))
+        backend = "torch" if checkpoint or not is_path else "onnxruntime"
+    if backend == "torch":
+        from gcpose_trt.runtime.backends.torch_backend import TorchBackend
+
+        return TorchBackend(model, threads)
+    if not is_path:
+        raise GcposeError(
+            f"backend onnxruntime takes a name or a path, not a {type(model).__name__}; use backend torch"
+        )
+    paths = bundle.find(model)
+    from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(paths, threads)
+
+
+def _size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any) -> SizeRule:
+    if wanted is None or (info.size is not None and wanted.exact == info.size):
+        return info.size_rule
+    if info.size is not None:
+        fixed = f"{info.size[0]}x{info.size[1]}"
+        asked = f"{wanted.exact[0]}x{wanted.exact[1]}" if wanted.exact else "HxW"
+        raise GcposeError(
+            f"this model takes inputs of {fixed} only, not {size}; leave the size out, or export another with "
+            f"gcpose-trt export {info.model} --size {asked}"
+        )
+    return wanted
+
+
+def _letterbox(frames: list[Image], rule: SizeRule, batch: int | None) -> tuple[Image, list[Letterbox]]:
+    """Place frames into one array (B, H, W, 3) that is large enough for all of them.
+
+    Args:
+        frames: BGR uint8.
+        rule: their size in the network.
+        batch: wanted B; rows without a frame stay black.
+    """
+    boxes = [fit((frame.shape[0], frame.shape[1]), rule) for frame in frames]
+    canvas = np.max([box.canvas for box in boxes], axis=0)
+    image = np.zeros((batch or len(frames), *canvas, 3), np.uint8)
+    for row, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
+        place(frame, box, image[row])
+    return image, boxes
+
+
+def _keep(found: Detections, row: int, min_score: float, max_people: int) -> NDArray[np.int64]:
+    """Return the rows of one frame's people to go on with, best first."""
+    count = int(found.count[row])
+    scores = found.scores[row, :count]
+    return np.flatnonzero(scores >= min_score)[:max_people]
