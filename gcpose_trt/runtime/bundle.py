@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcpose_trt.assets import FOLDER as SHIPPED
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.info import ModelInfo
 
 GRAPHS = ("detector", "pose")
 METADATA_KEY = "gcpose"
-SHIPPED = Path(__file__).resolve().parent.parent / "assets"
 _REMEDY = "make one with: gcpose-trt export mobile"
 
 
@@ -44,14 +44,14 @@ def find(model: str | os.PathLike[str]) -> BundlePaths:
     """
     name = os.fspath(model)
     path = Path(name)
-    if path.is_dir():
+    if name and name == path.name and (SHIPPED / name / "detector.onnx").is_file():
+        folder = SHIPPED / name  # a name goes before a folder of the same name; write ./mobile for that
+    elif path.is_dir():
         folder = path
     elif path.is_file():
         folder = path.parent
         if path.name not in {f"{graph}.onnx" for graph in GRAPHS}:
             raise GcposeError(f"{path} is not a model of two files detector.onnx and pose.onnx; {_REMEDY}")
-    elif name and name == path.name and (SHIPPED / name / "detector.onnx").is_file():
-        folder = SHIPPED / name
     else:
         known = ", ".join(shipped_names()) or "none in this installation"
         raise GcposeError(
