@@ -17,36 +17,45 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
     Missing parent folders are made.
 
+    Returns:
+        The path of the file, with symbolic links followed.
+
     Raises:
-        GcposeError: `path` is a folder, or its parent cannot be made or written to.
+        GcposeError: `path` is a folder or a device, or its parent cannot be made or written to.
     """
     target = Path(path)
-    if target.is_dir():
-        raise GcposeError(f"{target} is a folder; give the path of a file to write")
     try:
+        # Replacing a link would leave the file behind it as it was.
+        target = target.resolve()
+        if target.is_dir():
+            raise GcposeError(f"{path} is a folder; give the path of a file to write")
+        # os.replace would put an ordinary file in the place of /dev/null.
+        if target.exists() and not target.is_file():
+            raise GcposeError(f"{path} is not an ordinary file; give the path of a file to write")
         target.parent.mkdir(parents=True, exist_ok=True)
         # os.access lies for root and on network mounts; making a file is the only honest check.
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".gcpose-"):
             pass
-    except OSError as error:
-        raise GcposeError(f"cannot write {target} ({error.strerror}); choose another folder") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise GcposeError(f"cannot write {path} ({reason}); choose another folder") from error
     return target
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path` that takes its place when the block ends without an exception.
+    """Open a temporary file in the folder of `path` that takes its place when the block ends without an exception.
 
     Args:
         path: the file to write.
         mode: "wb" or "w" (UTF-8).
 
     Raises:
-        GcposeError: the folder cannot be written to, or the disk is full.
+        GcposeError: the file cannot be written, see `check_writable`, or the disk is full.
     """
     target = check_writable(path)
     encoding = None if "b" in mode else "utf-8"
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".gcpose-")
     try:
         with os.fdopen(handle, mode, encoding=encoding) as stream:
             yield stream
@@ -56,7 +65,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         os.chmod(name, 0o666 & ~umask)
         os.replace(name, target)
     except OSError as error:
-        raise GcposeError(f"cannot write {target} ({error.strerror}); free some space or choose another folder") from error
+        if error.filename not in (None, name):  # something else that the block opened
+            raise
+        raise GcposeError(
+            f"cannot write {path} ({error.strerror}); free some space or choose another folder"
+        ) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)

@@ -37,7 +37,7 @@ def build_parser(command: str | None = None) -> Parser:
         command: the subcommand that will run. Only its module is imported and only its options are added, so that
             `gcpose-trt --help` pays for none of them.
     """
-    debug = argparse.ArgumentParser(add_help=False)
+    debug = Parser(add_help=False)
     debug.add_argument(
         "--debug",
         action="store_true",

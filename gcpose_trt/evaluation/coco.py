@@ -20,6 +20,14 @@ BOX_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100"
 Metrics = dict[str, float | None]
 
 
+def require_pycocotools() -> None:
+    """Raise MissingDependencyError if pycocotools is not installed."""
+    try:
+        import pycocotools.cocoeval  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("pycocotools", "eval", "evaluation") from error
+
+
 def average_precision(
     annotations: CocoAnnotations, results: list[dict[str, Any]], image_ids: Iterable[int] | None = None
 ) -> tuple[Metrics, Metrics]:
@@ -81,11 +89,9 @@ def _run(
     """Run pycocotools once; `kind` is its name for the task."""
     if skip:
         return dict.fromkeys(names)
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise MissingDependencyError("pycocotools", "eval", "evaluation") from error
+    require_pycocotools()
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
     # pycocotools reports every step on stdout, which belongs to our own table.
     with contextlib.redirect_stdout(io.StringIO()):

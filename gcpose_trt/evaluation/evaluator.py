@@ -13,7 +13,7 @@ import numpy as np
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.evaluation.annotations import CocoAnnotations, load_annotations
-from gcpose_trt.evaluation.coco import Metrics, average_precision
+from gcpose_trt.evaluation.coco import Metrics, average_precision, require_pycocotools
 from gcpose_trt.evaluation.results import check_rank, frame_to_results
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def evaluate(
     annotations: CocoAnnotations | str | os.PathLike[str],
     *,
     image_ids: Iterable[int] | None = None,
-    rank: str | None = None,
+    rank: str = "box",
     progress: bool = False,
 ) -> EvaluationResult:
     """Run `estimator` over annotated images and measure COCO keypoint and person-box AP.
@@ -87,11 +87,12 @@ def evaluate(
         images_dir: the folder of the images that `annotations` lists.
         annotations: a COCO person-keypoints file, or one already loaded.
         image_ids: evaluate these images only (None: all, with or without people).
-        rank: "box" or "box*keypoints" (None: what the estimator's model says).
+        rank: "box" or "box*keypoints"; a model says in its record (`estimator.info.rank`) what suits it.
         progress: show a progress bar on stderr.
 
     Raises:
         GcposeError: anything wrong with the annotations or the images.
+        MissingDependencyError: pycocotools is not installed.
 
     Example:
         >>> with PoseEstimator("mobile", min_score=0.05) as estimator:  # doctest: +SKIP
@@ -101,7 +102,8 @@ def evaluate(
         annotations = load_annotations(annotations)
     if image_ids is not None:
         annotations = annotations.subset(image_ids)
-    rank = check_rank(rank if rank is not None else str(getattr(estimator, "rank", "box")))
+    check_rank(rank)
+    require_pycocotools()  # now, and not after minutes of inference
     paths = annotations.image_paths(images_dir)
 
     results: list[dict[str, Any]] = []

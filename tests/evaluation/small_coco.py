@@ -60,9 +60,8 @@ def make_results(document: dict[str, Any]) -> list[dict[str, Any]]:
 class Oracle:
     """A stand-in for an estimator: knows the people of the small data set from the value of the image's first pixel."""
 
-    def __init__(self, document: dict[str, Any], rank: str = "box", ghost: bool = False) -> None:
+    def __init__(self, document: dict[str, Any], ghost: bool = False) -> None:
         self.people = document["annotations"]
-        self.rank = rank
         self.ghost = ghost
         self.seen: list[int] = []
 

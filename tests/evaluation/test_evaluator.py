@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gcpose_trt.errors import GcposeError
+from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.evaluation import CocoAnnotations, evaluate
 from gcpose_trt.evaluation.annotations import parse_annotations
 from tests.evaluation.small_coco import HEIGHT, WIDTH, Oracle
@@ -57,12 +58,20 @@ def test_chosen_images(document: dict[str, Any], images: Path, annotations: Coco
     assert (result.images, result.people) == (1, 1)
 
 
-def test_rank_of_the_model_and_override(document: dict[str, Any], images: Path, annotations: CocoAnnotations) -> None:
-    oracle = Oracle(document, rank="box*keypoints")
-    assert evaluate(oracle, images, annotations).rank == "box*keypoints"
-    assert evaluate(oracle, images, annotations, rank="box").rank == "box"
-    with pytest.raises(GcposeError, match="cannot be ranked by ''"):
-        evaluate(oracle, images, annotations, rank="")
+def test_rank(document: dict[str, Any], images: Path, annotations: CocoAnnotations) -> None:
+    assert evaluate(Oracle(document), images, annotations, rank="box*keypoints").rank == "box*keypoints"
+    with pytest.raises(GcposeError, match="cannot be ranked by 'age'"):
+        evaluate(Oracle(document), images, annotations, rank="age")
+
+
+def test_without_pycocotools(
+    document: dict[str, Any], images: Path, annotations: CocoAnnotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.cocoeval", None)
+    oracle = Oracle(document)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'gcpose-trt\[eval\]'"):
+        evaluate(oracle, images, annotations)
+    assert oracle.seen == [], "said before the work is done"
 
 
 def test_rank_changes_precision(document: dict[str, Any], images: Path, annotations: CocoAnnotations) -> None:
