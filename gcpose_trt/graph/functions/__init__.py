@@ -2,7 +2,7 @@
 
 A node such as `gcpose::Nms` is what a TensorRT plugin is looked up by; the function of the same name gives the node a
 body of standard ONNX, which ONNX Runtime and TensorRT-RTX run. Bodies are written in ONNX's text form, one module an
-op, at opset 18 whatever the opset of the model (a function carries its own opset import).
+op, for opset 18 and later.
 
 Attributes are read by reference (`@name`), so one function serves nodes with any attribute values. Only the number of
 features of a MultiLevelRoiAlign cannot be referenced: its body is written for the number a graph uses. TensorRT's

@@ -3,9 +3,9 @@
 Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
 Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, score 0..1.
 
-The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is the
-joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then all
-pixels around the best of those. Both are products with (pixels x cells) matrices of interpolation weights.
+The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is
+the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
+all pixels around the best. Both are products with (pixels x cells) matrices of interpolation weights.
 """
 
 from __future__ import annotations
