@@ -1,6 +1,8 @@
 """ResNet-50 and ResNet-101 with frozen batch norm, in the MSRA variant that detectron2 trains.
 
 He et al., Deep Residual Learning, table 1; the stride of a stage sits on the first 1x1 convolution of its first block.
+Weights trained elsewhere, torchvision's among them, want it on the 3x3 convolution. It has no tensor of its own but
+belongs to the weights, so it travels in the state dict as `_extra_state`.
 """
 
 from __future__ import annotations
@@ -57,6 +59,11 @@ class Bottleneck(nn.Module):
         self.conv2 = ConvNorm(hidden, hidden, 3)
         self.conv3 = ConvNorm(hidden, outputs, 1)
 
+    def place_stride(self, in_1x1: bool) -> None:
+        """Put the stride on the first 1x1 convolution or on the 3x3 one."""
+        stride = max(self.conv1.conv.stride, self.conv2.conv.stride)
+        self.conv1.conv.stride, self.conv2.conv.stride = (stride, (1, 1)) if in_1x1 else ((1, 1), stride)
+
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
         return F.relu(out + (x if self.shortcut is None else self.shortcut(x)))
@@ -67,6 +74,7 @@ class ResNet(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        self.stride_in_1x1 = True
         self.stem = ConvNorm(3, 64, 7, 2)
         inputs = 64
         for stage, (blocks, (level, outputs)) in enumerate(zip(BLOCKS[name], WIDTHS.items(), strict=True)):
@@ -76,6 +84,17 @@ class ResNet(nn.Module):
                 layers.append(Bottleneck(inputs, outputs // 4, outputs, stride))
                 inputs = outputs
             self.add_module(level, nn.Sequential(*layers))
+
+    def get_extra_state(self) -> Tensor:
+        """Return where the strides are, as a bool scalar, for the state dict."""
+        return torch.tensor(self.stride_in_1x1)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Move the strides to where the weights of the state dict want them."""
+        self.stride_in_1x1 = bool(state)
+        for module in self.modules():
+            if isinstance(module, Bottleneck):
+                module.place_stride(self.stride_in_1x1)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = F.max_pool2d(F.relu(self.stem(x)), 3, 2, 1)

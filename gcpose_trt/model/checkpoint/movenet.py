@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from torch import Tensor
 
@@ -77,13 +77,15 @@ def _relayout(array: Tensor, name: str) -> Tensor:
     return array.contiguous()
 
 
-def convert_movenet(arrays: Mapping[str, Tensor]) -> Conversion:
+def convert_movenet(arrays: dict[str, Tensor]) -> Conversion:
     """Return backbone and pose prior of `mobile`; its own branches keep their initial weights.
 
-    The heads that place MoveNet's peaks inside their cells and the constants of its post-processing have no place in the network.
+    The heads that place MoveNet's peaks inside their cells and the constants of its post-processing have no place here.
     """
     table = _backbone_names() | _neck_names()
-    result = Conversion("MoveNet MultiPose", initialised=("neck.", "rpn.", "box_head.", "keypoint_head."))
+    result = Conversion(
+        "MoveNet MultiPose", "mobilenet_v2", initialised=("neck.", "rpn.", "box_head.", "keypoint_head.")
+    )
     for full_name, array in arrays.items():
         name = full_name.removeprefix(PREFIX)
         ours = table.get(name) or _head_name(name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from torch import Tensor
 
 from gcpose_trt.model.checkpoint.report import Conversion
-
-FAMILY = "gcpose-trt"
+from gcpose_trt.model.checkpoint.resnet_names import depth
 
 
 def is_own(names: Iterable[str]) -> bool:
@@ -16,6 +15,9 @@ def is_own(names: Iterable[str]) -> bool:
     return any(name.startswith("neck.lateral.") for name in names)
 
 
-def convert_own(tensors: Mapping[str, Tensor]) -> Conversion:
+def convert_own(tensors: dict[str, Tensor]) -> Conversion:
     """Return the weights as they are; all must be there."""
-    return Conversion(FAMILY, weights=dict(tensors))
+    backbone = depth(tensors, "backbone.c4.6.conv1.conv.weight")
+    if any(name.startswith("prior.") for name in tensors):
+        backbone = "mobilenet_v2"
+    return Conversion("gcpose-trt", backbone, weights=dict(tensors))

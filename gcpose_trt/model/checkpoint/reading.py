@@ -1,36 +1,125 @@
-"""Reading the files that checkpoints come in."""
+"""Reading the files that checkpoints come in, without running what is in them.
+
+A pickle is a program: the ones read here may only make tensors, arrays and Python's own containers.
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
+from gcpose_trt.errors import GcposeError
 from gcpose_trt.model.checkpoint.report import CheckpointError
+
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Stand in for `_codecs.encode`, with which Python 2's pickles make bytes."""
+    return text.encode(encoding)
+
+
+# All that a pickle may call. NumPy moved its functions from `numpy.core` to `numpy._core` in version 2.
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): _encode,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    **{
+        (module, name): function
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+        for name, function in (("_reconstruct", np.zeros(0).__reduce__()[0]), ("scalar", np.float64(0).__reduce__()[0]))
+    },
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Makes NumPy arrays and nothing else that is not built in."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed") from None
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """Return what the checkpoint file at `path` holds.
+    """Return what the checkpoint file at `path` holds: .pt and .pth of PyTorch, .npz, .safetensors, .pkl of detectron2.
 
     Raises:
-        GcposeError: there is no such file, or it is not a checkpoint.
+        GcposeError: there is no such file, it is not a checkpoint, or it holds more than tensors and plain values.
     """
     path = Path(path)
-    if not path.is_file():
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the path of a checkpoint file")
+    if not path.exists():
         raise CheckpointError(f"there is no file {path}; give the path of a checkpoint")
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is not a checkpoint that can be read; fetch it again") from error
+        content = _read(path)
+    except (GcposeError, MemoryError):
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds Python objects beside its tensors, or is damaged ({_first_line(error)}); save its "
+            "state dict alone where it was made"
+        ) from error
+    except Exception as error:  # foreign bytes make zip, pickle, NumPy and PyTorch raise anything
+        raise CheckpointError(
+            f"{path} is not a checkpoint or is damaged ({_first_line(error)}); fetch it again"
+        ) from error
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds no mapping of names to tensors; give a checkpoint")
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}, not names and tensors; give a checkpoint's state dict"
+        )
     return content
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    with path.open("rb") as stream:
+        start = stream.read(4)
+        stream.seek(0)
+        if not start:
+            raise CheckpointError(f"{path} is empty; fetch it again")
+        if start == ZIP:
+            return _read_zip(path)
+        if start[:1] == PICKLE:
+            return _read_pickle(path, stream)
+    raise CheckpointError(f"{path} is not a checkpoint; give a .pt, .pth, .npz, .safetensors or .pkl file")
+
+
+def _read_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        is_arrays = any(name.endswith(".npy") for name in archive.namelist())
+    if not is_arrays:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _read_pickle(path: Path, stream: BinaryIO) -> Any:
+    content = _ArrayUnpickler(stream, encoding="latin1").load()
+    if isinstance(content, int):  # the number that PyTorch's files began with before version 1.6
+        return torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(f"reading {path} needs the package safetensors; pip install safetensors") from error
+    return load_file(path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

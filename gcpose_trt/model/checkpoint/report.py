@@ -29,12 +29,12 @@ class Conversion:
     """A checkpoint under our names, before it meets the network."""
 
     family: str  # where the names come from, for people to read
+    backbone: str  # of the network they were trained with, as `ModelConfig.backbone`
     weights: dict[str, Tensor] = field(default_factory=dict)  # our name: value
     ignored: list[str] = field(default_factory=list)  # their names that have no place here, knowingly
     unknown: list[str] = field(default_factory=list)  # their names that nobody expected
     initialised: tuple[str, ...] = ()  # prefixes of our names that may keep their initial weights
     notes: list[str] = field(default_factory=list)  # whatever the user should know
-    stride_in_1x1: bool | None = None  # the stride's place in a residual block that these weights were trained with
 
 
 @dataclass(frozen=True)
