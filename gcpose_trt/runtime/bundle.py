@@ -28,9 +28,9 @@ class BundlePaths:
     pose: Path
 
 
-def shipped_names(folder: Path = SHIPPED) -> list[str]:
+def shipped_names() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in folder.glob("*/detector.onnx"))
+    return sorted(path.parent.name for path in SHIPPED.glob("*/detector.onnx"))
 
 
 def find(model: str | os.PathLike[str]) -> BundlePaths:

@@ -1,1 +1,1 @@
-"""video."""
+"""Sources and sinks of frames, and the pipeline that joins them."""

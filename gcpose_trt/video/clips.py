@@ -1,0 +1,126 @@
+"""Video files as a source, decoded by PyAV."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.video.frames import Frame, Image
+
+_REMEDY = "give a video such as .mp4, .mov, .mkv or .avi"
+# FFmpeg reads text files as pictures of a terminal, and playlists as what they point at.
+_NO_VIDEO = {"tty", "hls", "concat", "ansi", "bin"}
+
+
+class VideoSource:
+    """The frames of a video file, upright, with their presentation times.
+
+    Raises:
+        GcposeError: missing, empty, truncated so that nothing can be shown, or not a video.
+    """
+
+    kind = "video"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self._container = _open(path)
+        streams = self._container.streams.video
+        if not streams or self._container.format.name in _NO_VIDEO:
+            self._container.close()
+            raise GcposeError(f"{path} has no video in it; {_REMEDY}")
+        self._stream = streams[0]
+        self._stream.thread_type = "AUTO"
+        self.frames: int | None = self._stream.frames or None
+        self.rate: float | None = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+
+    def __iter__(self) -> Iterator[Frame]:
+        start: float | None = None
+        index = 0
+        for picture in self._decode():
+            time = picture.time
+            if time is None:
+                time = (start or 0.0) + index / (self.rate or 25)
+            start = time if start is None else start
+            yield Frame(index, max(0.0, time - start), _upright(picture), str(self.path))
+            index += 1
+        if index == 0:
+            raise GcposeError(f"{self.path} is truncated or damaged, no frame can be read; {_REMEDY}")
+        if self.warnings or (self.frames and index < 0.98 * self.frames):
+            expected = f" of {self.frames}" if self.frames else ""
+            why = f" ({self.warnings[0]})" if self.warnings else ""
+            self.warnings[:] = [f"{self.path} is truncated or damaged{why}: read {index}{expected} frames"]
+
+    def _decode(self) -> Iterator[Any]:
+        """Yield decoded frames; damage is noted, what follows it in the file is still tried."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self._note(error)
+                return
+            try:
+                yield from packet.decode()
+            except av.error.EOFError:
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        self.warnings.append(getattr(error, "strerror", None) or str(error))
+
+    def __enter__(self) -> VideoSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+
+def _open(path: Path) -> Any:
+    try:
+        if path.stat().st_size == 0:
+            raise GcposeError(f"{path} is empty; {_REMEDY}")
+        # A file, whatever its name: FFmpeg would take "a:b.mp4" for an address.
+        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+    except FileNotFoundError:
+        raise GcposeError(f"no file {path}; check the path") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise GcposeError(f"{path} is truncated, damaged or not a video ({reason}); {_REMEDY}") from error
+
+
+def _upright(picture: Any) -> Image:
+    """Return a decoded frame as BGR uint8, turned and mirrored as the container's display matrix says."""
+    image: Image = picture.to_ndarray(format="bgr24")
+    matrix = _display_matrix(picture)
+    if matrix is None:
+        return image
+    a, b, c, d = matrix
+    # The matrix maps a pixel (x, y) to (a x + c y, b x + d y); quarter turns and mirrors are all that files carry.
+    if abs(b) > abs(a):
+        image, a, d = np.transpose(image, (1, 0, 2)), c, b
+    if a < 0:
+        image = image[:, ::-1]
+    if d < 0:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def _display_matrix(picture: Any) -> tuple[int, int, int, int] | None:
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    return a, b, c, d
