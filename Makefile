@@ -11,8 +11,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 .PHONY: demo test lint types clean
 
 demo: $(VENV)/.installed
-	$(BIN)/gcpose-trt demo --output output/demo.mp4 --jsonl output/demo.jsonl
-	@echo "The result: $(CURDIR)/output/demo.mp4 (video) and $(CURDIR)/output/demo.jsonl (people, one line a frame)"
+	$(BIN)/gcpose-trt demo --output $(CURDIR)/output/demo.mp4 --jsonl $(CURDIR)/output/demo.jsonl
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
