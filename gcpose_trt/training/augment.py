@@ -91,9 +91,14 @@ def canvas_view(record: ImageRecord, config: AugmentConfig, rng: np.random.Gener
     linear = _linear_part(scale, angle, mirrored)
     corners = np.array([[0, 0], [record.width, 0], [0, record.height], [record.width, record.height]]) @ linear.T
     low, extent = corners.min(0), np.ptp(corners, axis=0)
-    room = np.array([canvas_width, canvas_height]) - extent
+    canvas = np.array([canvas_width, canvas_height])
     # An image larger than the canvas slides behind it; a smaller one stays in the corner.
-    shift = -low + np.where(room < 0, rng.random(2) * room, 0.0)
+    room = np.minimum(canvas - extent, 0.0)
+    shift = -low + rng.random(2) * room
+    if len(record.boxes) and rng.random() < config.hold_person:
+        box = record.boxes[rng.integers(len(record.boxes))].astype(np.float64)
+        centre = linear @ ((box[:2] + box[2:]) / 2)
+        shift = -low + np.clip(rng.uniform(0.2, 0.8, 2) * canvas - centre + low, room, 0.0)
     valid_width = int(min(canvas_width, max(round(extent[0]), 1)))
     valid_height = int(min(canvas_height, max(round(extent[1]), 1)))
     return View(np.column_stack([linear, shift]), config.canvas, (valid_height, valid_width), mirrored, angle)

@@ -20,6 +20,7 @@ class AugmentConfig:
         scale: range of the factor applied to the image, with `canvas`; drawn log-uniformly.
         person_size: range of the longer side of a person's box after scaling, pixels; replaces `scale`, and makes
             people, not images, the things that are drawn.
+        hold_person: how often the crop is placed so that some person's centre is in view, with `canvas` and `scale`.
         rotation: largest angle, degrees.
         rotation_probability: how often to rotate at all.
         flip: how often to mirror.
@@ -36,6 +37,7 @@ class AugmentConfig:
     canvas: tuple[int, int] | None = None
     scale: Pair = (1.0, 1.0)
     person_size: Pair | None = None
+    hold_person: float = 0.0
     rotation: float = 0.0
     rotation_probability: float = 1.0
     flip: float = 0.5

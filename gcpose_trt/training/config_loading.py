@@ -187,6 +187,7 @@ _DATASET_LIMITS: list[tuple[str, Callable[[Any], bool], str]] = [
     ("augment.person_size", lambda v: v is None or 1 <= v[0] <= v[1], "two sizes of at least 1, the smaller first"),
     ("augment.rotation", _range(0, 180), "0 to 180"),
     ("augment.rotation_probability", _FRACTION, "0 to 1"),
+    ("augment.hold_person", _FRACTION, "0 to 1"),
     ("augment.flip", _FRACTION, "0 to 1"),
     ("augment.brightness", _range(0, 0.9), "0 to 0.9"),
     ("augment.contrast", _range(0, 0.9), "0 to 0.9"),
