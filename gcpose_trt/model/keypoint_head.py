@@ -17,7 +17,7 @@ STRIDE = 4
 
 
 class KeypointHead(nn.Module):
-    """Pooled features (N, C, 14, 14) to logits (N, joints, 56, 56)."""
+    """Stride-4 map (B, C, H, W) and enlarged boxes (N, 4) to logits (N, joints, 56, 56)."""
 
     def __init__(self, config: KeypointConfig, channels: int) -> None:
         super().__init__()
@@ -41,7 +41,10 @@ class KeypointHead(nn.Module):
         """Pool enlarged boxes (N, 4) from the stride-4 map; what lies outside the image reads zeros."""
         return multi_level_roi_align([features], regions, batch_index, output_size=size, strides=[STRIDE])
 
-    def forward(self, features: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
-        pooled = self.pool(features, regions, batch_index, self.config.pool_size)
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Return the logits (N, joints, 56, 56) of pooled features (N, C, 14, 14)."""
         x = self.deconv(self.stages(F.relu(self.reduce(pooled))))
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False).float()
+
+    def forward(self, features: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
+        return self.logits(self.pool(features, regions, batch_index, self.config.pool_size))

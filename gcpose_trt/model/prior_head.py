@@ -25,7 +25,8 @@ def pose_features(p2: Tensor, maps: PriorMaps) -> Tensor:
     # Probabilities, not logits: outside the image pooling reads zeros, which must mean "no joint here".
     centre = torch.sigmoid(maps.centre)
     parts = [p2, maps.heat, centre, maps.regress]
-    return torch.cat([part.to(p2.dtype) for part in parts], 1)
+    # Float32 under autocast too: half a byte of mantissa would move regressed joints by a quarter of a cell.
+    return torch.cat([part.float() for part in parts], 1)
 
 
 class PriorKeypointHead(KeypointHead):
@@ -45,24 +46,27 @@ class PriorKeypointHead(KeypointHead):
             nn.init.zeros_(self.deconv.bias)
 
     def forward(self, features: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
-        head = super().forward(features, regions, batch_index)
-        first = self.own_channels
+        pooled = self.pool(features, regions, batch_index, self.config.pool_size)
+        head = self.logits(pooled)
+        joints = slice(self.own_channels, self.own_channels + JOINTS)
         # Position is precious here: float32 whatever autocast says.
         with torch.autocast(features.device.type, enabled=False):
-            heat = self.pool(features[:, first : first + JOINTS].float(), regions, batch_index, head.shape[-1])
-            dense = features[:, first + JOINTS :].float()
-            places = self.regressed_places(dense, regions, batch_index)
+            heat = self.pool(features[:, joints].float(), regions, batch_index, head.shape[-1])
+            places = self.regressed_places(pooled[:, joints.stop :].float(), regions)
             prior = self.heat_weight[:, None, None] * torch.log(heat + PROBABILITY_FLOOR)
             return head + prior - self.place_cost(places, regions, head.shape[-1])
 
-    def regressed_places(self, dense: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
+    def regressed_places(self, pooled: Tensor, regions: Tensor) -> Tensor:
         """Return where the dense regression puts each joint, (N, 17, 2) x, y in units of the region (0..1 inside).
 
         The regression is averaged over the cells that are likely to be this person's centre: high on the centre map and
         near the middle of the box.
+
+        Args:
+            pooled: (N, 1 + 34, S, S) centre probability and regression, pooled from the regions.
+            regions: (N, 4) enlarged boxes.
         """
-        size = self.config.pool_size
-        pooled = self.pool(dense, regions, batch_index, size)  # (N, 1 + 34, S, S)
+        size = pooled.shape[-1]
         middle = (torch.arange(size, device=regions.device, dtype=torch.float32) + 0.5) / size
         away = (middle - 0.5) ** 2
         distance = away[:, None] + away[None, :]
