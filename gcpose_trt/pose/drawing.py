@@ -14,11 +14,12 @@ from gcpose_trt.pose.skeleton import COCO17, Colour, Skeleton
 from gcpose_trt.pose.types import PoseFrame
 
 Image = NDArray[np.uint8]
-Point = tuple[float, float]
 
 _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 _INK: Colour = (28, 24, 22)  # outline that keeps a light limb visible on a light ground
 _FAINTEST = 0.35  # opacity of a joint at the threshold
+_FACE = 5  # joints before this one are eyes, ears and nose: small, close together
+_HALF_TURN = np.linspace(np.pi / 2, 3 * np.pi / 2, 9)
 
 
 def draw_poses(
@@ -53,8 +54,7 @@ def draw_poses(
             _draw_box(canvas, poses.boxes[row], float(poses.scores[row]))
         keypoints = poses.keypoints[row]
         opacity = _opacity(keypoints[:, 2], keypoint_threshold, certain)
-        points = [(float(x), float(y)) for x, y in keypoints[:, :2]]
-        _draw_person(canvas, points, opacity, width, skeleton)
+        _draw_person(canvas, keypoints[:, :2], opacity, width, skeleton)
     return canvas
 
 
@@ -67,10 +67,10 @@ def _as_bgr(frame: NDArray[np.generic]) -> Image:
     return np.array(image[..., :3], order="C")
 
 
-def _opacity(scores: NDArray[np.float32], threshold: float, certain: float) -> list[float]:
+def _opacity(scores: NDArray[np.float32], threshold: float, certain: float) -> NDArray[np.float32]:
     """Return 0 below the threshold, then `_FAINTEST` rising to 1 at `certain`."""
     ramp = np.clip((scores - threshold) / max(certain - threshold, 1e-6), 0, 1)
-    return np.where(scores >= threshold, _FAINTEST + (1 - _FAINTEST) * ramp, 0.0).tolist()
+    return np.where(scores >= threshold, _FAINTEST + (1 - _FAINTEST) * ramp, 0.0).astype(np.float32)
 
 
 def _line_width(box: NDArray[np.float32], shape: tuple[int, ...]) -> float:
@@ -80,58 +80,59 @@ def _line_width(box: NDArray[np.float32], shape: tuple[int, ...]) -> float:
     return float(np.clip(0.022 * person, max(1.0, 0.0016 * frame), max(1.5, 0.007 * frame)))
 
 
-def _draw_person(canvas: Image, points: list[Point], opacity: list[float], width: float, skeleton: Skeleton) -> None:
-    for start, end in skeleton.limbs:
-        alpha = min(opacity[start], opacity[end])
-        if alpha > 0:
-            ends = (points[start], points[end])
-            _stroke(canvas, ends, width + max(1.2, 0.5 * width), _INK, 0.55 * alpha)
-            _stroke(canvas, ends, width, skeleton.limb_colour((start, end)), alpha)
-    for joint, point in enumerate(points):
-        if opacity[joint] > 0:
-            radius = width * (0.62 if joint < 5 else 0.95)
-            _disc(canvas, point, radius + max(0.8, 0.3 * width), _INK, 0.7 * opacity[joint])
-            _disc(canvas, point, radius, skeleton.joint_colour(joint), opacity[joint])
-
-
-def _stroke(canvas: Image, ends: tuple[Point, Point], width: float, colour: Colour, alpha: float) -> None:
-    """Blend a round-ended line of fractional width onto `canvas`.
-
-    Drawn as a filled outline: cv2's own thick lines take whole pixels only, so that widths would jump in a video.
-    """
-    (x1, y1), (x2, y2) = ends
-    length = float(np.hypot(x2 - x1, y2 - y1))
-    if not np.isfinite(length) or length > 4 * (canvas.shape[0] + canvas.shape[1]):
+def _draw_person(
+    canvas: Image, points: NDArray[np.float32], opacity: NDArray[np.float32], width: float, skeleton: Skeleton
+) -> None:
+    """Draw limbs and joints on a layer as large as the person, then blend that once."""
+    # Strokes from joint to joint; a joint itself is one that ends where it starts.
+    strokes = np.array([*skeleton.limbs, *((joint, joint) for joint in range(len(skeleton)))])
+    colours = [*map(skeleton.limb_colour, skeleton.limbs), *map(skeleton.joint_colour, range(len(skeleton)))]
+    widths = width * np.array([*[1.0] * len(skeleton.limbs), *[1.25] * _FACE, *[1.9] * (len(skeleton) - _FACE)])
+    opacities, ends = opacity[strokes].min(axis=1), points[strokes].astype(np.float64)
+    sane = np.isfinite(ends).all(axis=(1, 2)) & (np.abs(ends).max(axis=(1, 2)) < 4 * sum(canvas.shape))
+    # What is certain lies on top: a faint limb must not make a clear one transparent where they cross.
+    order = [row for row in np.argsort(opacities, kind="stable") if sane[row] and opacities[row] > 0]
+    if not order:
         return
-    angle = float(np.arctan2(y2 - y1, x2 - x1))
-    turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 9)
-    arc = np.concatenate([angle + turn, angle + np.pi + turn])
-    centres = np.repeat(np.array(ends), 9, axis=0)
-    outline = centres + 0.5 * width * np.stack([np.cos(arc), np.sin(arc)], axis=1)
-    _blend(canvas, outline, colour, alpha)
-
-
-def _disc(canvas: Image, centre: Point, radius: float, colour: Colour, alpha: float) -> None:
-    if not np.isfinite(centre).all():
-        return
-    turn = np.linspace(0, 2 * np.pi, 25)[:-1]
-    _blend(canvas, np.array(centre) + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1), colour, alpha)
-
-
-def _blend(canvas: Image, outline: NDArray[np.float64], colour: Colour, alpha: float) -> None:
-    """Blend a convex polygon (P, 2), in continuous pixels, onto the part of `canvas` that it covers."""
-    height, width = canvas.shape[:2]
-    left, top = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
-    right, bottom = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, (width, height))
+    corners = ends[order].reshape(-1, 2)
+    left, top = np.maximum(np.floor(corners.min(axis=0) - 2 * width - 3).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0) + 2 * width + 3).astype(int), canvas.shape[1::-1])
     if left >= right or top >= bottom:
         return
-    coverage = np.zeros((bottom - top, right - left), np.uint8)
+    inner = _outlines(ends - (left, top), widths)
+    outer = _outlines(ends - (left, top), widths + max(1.4, 0.55 * width))
+    colour: Image = np.full((bottom - top, right - left, 3), _INK, np.uint8)
+    alpha: Image = np.zeros((bottom - top, right - left), np.uint8)
+    for row in order:
+        cv2.fillConvexPoly(alpha, outer[row], round(255 * float(opacities[row])), cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(colour, outer[row], _INK, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(colour, inner[row], colours[row], cv2.LINE_AA, _SHIFT)
+    _blend(canvas[top:bottom, left:right], colour, alpha)
+
+
+def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the outlines (S, 18, 2) of round-ended strokes, in cv2's fixed-point pixels.
+
+    cv2's own thick lines take whole pixels only, so that widths would jump in a video.
+
+    Args:
+        ends: (S, 2, 2) both ends in continuous pixels.
+        widths: (S,) pixels.
+    """
+    along = np.nan_to_num(ends[:, 1] - ends[:, 0])
+    turn = np.arctan2(along[:, 1], along[:, 0])[:, None] + _HALF_TURN
+    arc = 0.5 * widths[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
+    polygons = np.concatenate([ends[:, :1] + arc, ends[:, 1:] - arc], axis=1)
     # cv2 counts from pixel centres, continuous coordinates from the corner.
-    corners = np.rint((outline - (left + 0.5, top + 0.5)) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillConvexPoly(coverage, corners, 255, cv2.LINE_AA, _SHIFT)
-    weight = coverage[..., None].astype(np.float32) * (alpha / 255)
-    region = canvas[top:bottom, left:right]
-    region[:] = np.rint(region + (np.array(colour, np.float32) - region) * weight)
+    return np.rint(np.nan_to_num(polygons - 0.5) * (1 << _SHIFT)).clip(-(2**30), 2**30).astype(np.int32)
+
+
+def _blend(region: Image, colour: Image, alpha: Image) -> None:
+    """Blend `colour` onto `region` where `alpha` is not zero, which is a small part of it."""
+    place = np.nonzero(alpha)
+    weight = alpha[place].astype(np.float32)[:, None] / 255
+    below = region[place].astype(np.float32)
+    region[place] = np.rint(below + (colour[place] - below) * weight)
 
 
 def _draw_box(canvas: Image, box: NDArray[np.float32], score: float) -> None:
@@ -145,8 +146,12 @@ def _draw_box(canvas: Image, box: NDArray[np.float32], score: float) -> None:
         int(np.clip(value, 0, limit - 1))
         for value, limit in zip(np.floor(box), (width, height, width, height), strict=True)
     )
-    cv2.rectangle(canvas, (left, top), (right, bottom), _INK, thickness + 1, cv2.LINE_AA)
-    cv2.rectangle(canvas, (left, top), (right, bottom), COCO17.colours["centre"], thickness, cv2.LINE_AA)
+    for rows, columns in (
+        *((slice(max(0, y - thickness), y + thickness + 1), slice(left, right + 1)) for y in (top, bottom)),
+        *((slice(top, bottom + 1), slice(max(0, x - thickness), x + thickness + 1)) for x in (left, right)),
+    ):
+        canvas[rows, columns] = 0.6 * canvas[rows, columns] + 0.4 * np.array(_INK)
+    cv2.rectangle(canvas, (left, top), (right, bottom), COCO17.colours["centre"], thickness)
     scale, text = max(0.35, unit / 2600), f"{score:.2f}"
     stroke = max(1, round(scale * 1.4))
     (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)

@@ -90,8 +90,6 @@ class VideoSource:
 
 def _open(path: Path) -> Any:
     try:
-        if path.stat().st_size == 0:
-            raise GcposeError(f"{path} is empty; {_REMEDY}")
         # A file, whatever its name: FFmpeg would take "a:b.mp4" for an address.
         return av.open(f"file:{path}", mode="r", metadata_errors="replace")
     except FileNotFoundError:

@@ -18,6 +18,7 @@ SUFFIXES = frozenset(
     {".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".webp", ".avif"}
     | {".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".hdr"}
 )
+_JPEG = b"\xff\xd8"
 
 
 class ImageSource:
@@ -103,12 +104,11 @@ def read_image(path: Path) -> Image:
         raise GcposeError(f"cannot read {path} ({error.strerror}); check its permissions") from error
     if not data:
         raise GcposeError(f"{path} is empty; give another image")
-    is_jpeg = data.startswith(b"\xff\xd8")
-    if is_jpeg and _jpeg_is_truncated(data):
+    if _is_truncated(data):
         raise GcposeError(f"{path} is truncated; copy it again or give another image")
     # Unchanged keeps 16 bits and alpha, which the picture needs, but does not turn it upright as EXIF says; a JPEG
     # has neither of the former and often the latter.
-    flags = cv2.IMREAD_COLOR if is_jpeg else cv2.IMREAD_UNCHANGED
+    flags = cv2.IMREAD_COLOR if data.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # more pixels than OpenCV accepts
@@ -118,11 +118,19 @@ def read_image(path: Path) -> Image:
     return to_bgr8(image)
 
 
-def _jpeg_is_truncated(data: bytes) -> bool:
-    """Say whether a JPEG lacks its end marker, which OpenCV hides by painting the rest grey.
+def _is_truncated(data: bytes) -> bool:
+    """Say whether a file of a common format lacks its end: libraries paint the rest grey, or print to stderr."""
+    if data.startswith(_JPEG):
+        return _jpeg_is_truncated(data)
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data
+    if data.startswith(b"RIFF"):  # WebP
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return False
 
-    Walks the segments up to the scan, because a thumbnail in one of them has an end marker of its own.
-    """
+
+def _jpeg_is_truncated(data: bytes) -> bool:
+    # Walks the segments up to the scan, because a thumbnail in one of them has an end marker of its own.
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]

@@ -42,7 +42,8 @@ def open_source(uri: str | os.PathLike[str]) -> Source:
         return ImageSource(path, list_images(path))
     if not path.exists():
         raise GcposeError(f"no file {path}; check the path")
-    if is_image(path) or (path.is_file() and cv2.haveImageReader(name) and not _may_move(path)):
+    _check_readable(path)
+    if is_image(path) or (cv2.haveImageReader(name) and not _may_move(path)):
         read_image(path)  # refuses a bad image before any output is made
         return ImageSource(path, [path])
     return VideoSource(path)
@@ -54,6 +55,18 @@ def _matches(pattern: str) -> list[Path]:
     if not files:
         raise GcposeError(f"no image matches {pattern}; check the pattern, and quote it in a shell")
     return files
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file():
+        raise GcposeError(f"{path} is not a regular file; give a video, an image, a folder or a pattern")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(1)
+    except OSError as error:
+        raise GcposeError(f"cannot read {path} ({error.strerror}); check its permissions") from error
+    if not start:
+        raise GcposeError(f"{path} is empty; give another file")
 
 
 def _may_move(path: Path) -> bool:
