@@ -39,7 +39,9 @@ class KeypointHead(nn.Module):
 
     def pool(self, features: Tensor, regions: Tensor, batch_index: Tensor, size: int) -> Tensor:
         """Pool enlarged boxes (N, 4) from the stride-4 map; what lies outside the image reads zeros."""
-        return multi_level_roi_align([features], regions, batch_index, output_size=size, strides=[STRIDE])
+        # RoIAlign alone repeats the border for one more cell; one row of zeros all around makes it fade to zero there.
+        features = F.pad(features, (1, 1, 1, 1))
+        return multi_level_roi_align([features], regions + STRIDE, batch_index, output_size=size, strides=[STRIDE])
 
     def logits(self, pooled: Tensor) -> Tensor:
         """Return the logits (N, joints, 56, 56) of pooled features (N, C, 14, 14)."""
