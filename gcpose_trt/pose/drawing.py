@@ -6,6 +6,8 @@ a guess. Widths follow the size of the person within limits set by the frame, fr
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +77,8 @@ def _opacity(scores: NDArray[np.float32], threshold: float, certain: float) -> N
 
 def _line_width(box: NDArray[np.float32], shape: tuple[int, ...]) -> float:
     """Return a limb's width in pixels for a person with this box in a frame of this shape."""
-    person = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
+    width, height = (float(side) for side in np.clip(np.nan_to_num(box[2:] - box[:2]), 1, max(shape)))
+    person = math.sqrt(width * height)
     frame = float(np.hypot(shape[0], shape[1]))
     return float(np.clip(0.022 * person, max(1.0, 0.0016 * frame), max(1.5, 0.007 * frame)))
 
@@ -90,6 +93,7 @@ def _draw_person(
     widths = width * np.array([*[1.0] * len(skeleton.limbs), *[1.25] * _FACE, *[1.9] * (len(skeleton) - _FACE)])
     opacities, ends = opacity[strokes].min(axis=1), points[strokes].astype(np.float64)
     sane = np.isfinite(ends).all(axis=(1, 2)) & (np.abs(ends).max(axis=(1, 2)) < 4 * sum(canvas.shape))
+    ends[~sane] = 0
     # What is certain lies on top: a faint limb must not make a clear one transparent where they cross.
     order = [row for row in np.argsort(opacities, kind="stable") if sane[row] and opacities[row] > 0]
     if not order:
@@ -119,12 +123,12 @@ def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray
         ends: (S, 2, 2) both ends in continuous pixels.
         widths: (S,) pixels.
     """
-    along = np.nan_to_num(ends[:, 1] - ends[:, 0])
+    along = ends[:, 1] - ends[:, 0]
     turn = np.arctan2(along[:, 1], along[:, 0])[:, None] + _HALF_TURN
     arc = 0.5 * widths[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
     polygons = np.concatenate([ends[:, :1] + arc, ends[:, 1:] - arc], axis=1)
     # cv2 counts from pixel centres, continuous coordinates from the corner.
-    return np.rint(np.nan_to_num(polygons - 0.5) * (1 << _SHIFT)).clip(-(2**30), 2**30).astype(np.int32)
+    return np.rint((polygons - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
 def _blend(region: Image, colour: Image, alpha: Image) -> None:
