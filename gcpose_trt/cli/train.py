@@ -53,8 +53,10 @@ def _check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; return 0 at the end of the run, 130 when interrupted."""
     _check(args)
+    # Both are read when torch loads. Threads that wait by spinning make training several times slower as soon as the
+    # cores are shared, with the data workers for one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if args.threads is not None:
-        # Before torch starts its thread pool; NumPy and OpenMP read these when they load.
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
     try:
         import torch
