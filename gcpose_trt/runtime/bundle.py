@@ -46,7 +46,7 @@ def find(model: str | os.PathLike[str]) -> BundlePaths:
     path = Path(name)
     if name and name == path.name and (SHIPPED / name / "detector.onnx").is_file():
         folder = SHIPPED / name  # a name goes before a folder of the same name; write ./mobile for that
-    elif path.is_dir():
+    elif name and path.is_dir():
         folder = path
     elif path.is_file():
         folder = path.parent

@@ -196,7 +196,7 @@ def _to_uint8(array: NDArray[Any]) -> Image:
     if kind == "u" and bits == 16:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if kind == "f":
-        values = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        values = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
         top = 1.0 if values.max() <= 1.0 else 255.0
         return np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     raise GcposeError(f"a frame has type {array.dtype}; convert it to uint8, uint16 or float 0..1")

@@ -93,38 +93,23 @@ def _numpy(tensor: Tensor) -> NDArray[Any]:
 
 
 def _build(model: str | os.PathLike[str]) -> Any:
-    """Return the module of a checkpoint file or of an architecture's name."""
+    """Return the module of a checkpoint file or of an architecture's name.
+
+    Raises:
+        GcposeError: no such file or architecture, or the checkpoint does not say which one it is of.
+    """
     from gcpose_trt.model import build_model, load_checkpoint
+    from gcpose_trt.model.checkpoint import read_checkpoint
 
     path = Path(model)
     if path.suffix not in CHECKPOINT_SUFFIXES:
         return build_model(os.fspath(model))
-    if not path.is_file():
-        raise GcposeError(f"no checkpoint {path}; give the path of a .pth file that gcpose-trt train wrote")
-    network = build_model(_architecture(path))
-    load_checkpoint(network, path)
-    return network
-
-
-def _architecture(path: Path) -> str:
-    """Return the architecture that a checkpoint of ours names.
-
-    Raises:
-        GcposeError: not a checkpoint, or one that does not say what it is.
-    """
-    import torch
-
-    try:
-        record = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # pickle, zip and torch each raise their own
-        text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise GcposeError(
-            f"{path} is not a PyTorch checkpoint ({text}); give one that gcpose-trt train wrote"
-        ) from error
-    config = record.get("config") if isinstance(record, dict) else None
-    name = config.get("name") if isinstance(config, dict) else config
+    content = read_checkpoint(path)
+    name = content.get("config")
     if not isinstance(name, str):
         raise GcposeError(
             f"{path} does not name its architecture; make it one of ours with gcpose-trt import-checkpoint"
         )
-    return name
+    network = build_model(name)
+    load_checkpoint(network, content)
+    return network
