@@ -35,8 +35,8 @@ def seeded_state(reference: Path) -> dict[str, torch.Tensor]:
     spec.loader.exec_module(module)
     state = {}
     for line in (reference / "detectron2_shapes.txt").read_text().splitlines():
-        name, shape = line.split()
-        sides = tuple(int(side) for side in shape.split(","))
+        name, _, shape = line.partition("\t")
+        sides = tuple(int(side) for side in shape.split(",") if side)
         state[name] = torch.from_numpy(module.seeded_array(name, sides))
     return state
 
