@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side, one process a core; torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -15,5 +18,7 @@ def shared() -> Path:
     """The folder of reference tensors, data and weights that developers have and a user's clone does not."""
     folder = Path(os.environ.get("GCPOSE_SHARED", REPOSITORY.parent / "shared"))
     if not (folder / "reference").is_dir():
-        pytest.skip(f"no development data at {folder}; set GCPOSE_SHARED to the folder that has reference/, data/ and weights/")
+        pytest.skip(
+            f"no development data at {folder}; set GCPOSE_SHARED to the folder that has reference/, data/ and weights/"
+        )
     return folder
