@@ -6,10 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.model import build_model
 from gcpose_trt.training.config import TrainConfig
 from gcpose_trt.training.config_loading import config_from_dict, load_config, shipped_recipes
+from gcpose_trt.training.optim import freeze
 from tests.training.synthetic import write_recipe
 
 
@@ -29,6 +32,17 @@ def test_paper_recipe_is_the_papers() -> None:
     assert (config.optimizer.lr, config.optimizer.momentum, config.optimizer.weight_decay) == (0.02, 0.9, 1e-4)
     assert config.keypoint.sigma == 0 and config.keypoint.roi_jitter == 0
     assert dataclasses.replace(load_config("r101_3x"), model="r50") == config
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_frozen_parts_exist_in_the_network(name: str) -> None:
+    config = load_config(name)
+    with torch.device("meta"):
+        model = build_model(config.model)
+    freeze(model, config.optimizer)
+    frozen = {parameter_name for parameter_name, value in model.named_parameters() if not value.requires_grad}
+    assert frozen
+    assert all(parameter_name.startswith(("backbone.", "prior.")) for parameter_name in frozen)
 
 
 def test_set_reaches_lists_and_numbers(tmp_path: Path) -> None:

@@ -88,3 +88,19 @@ def test_unreadable_image_is_one_line_from_any_process(figures: Path, tmp_path: 
     with pytest.raises(GcposeError, match="cannot decode the image") as error:
         next(iterate_batches(plan, 0, workers))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_one_line(figures: Path) -> None:
+    import multiprocessing
+    import os
+    import signal
+
+    stream = iterate_batches(BatchPlan(recipe(), [figures]), 0, 1)
+    next(stream)
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(GcposeError, match="a data worker was killed"):
+        for _ in range(20):
+            next(stream)

@@ -102,8 +102,8 @@ def test_images_without_people(model: GCPoseRCNN, config: TrainConfig, batches: 
         return replace(batch, boxes=none, keypoints=points, ignore=none)
 
     found = terms(model, config, [emptied(batch) for batch in batches])
-    assert float(found["keypoint"]) == float(found["rpn_box"]) == float(found["box_regression"]) == 0
-    assert float(found["rpn_class"]) > 0
+    assert found["keypoint"].item() == found["rpn_box"].item() == found["box_regression"].item() == 0
+    assert found["rpn_class"].item() > 0
     torch.stack(list(found.values())).sum().backward()
 
 
