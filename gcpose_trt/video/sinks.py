@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
 
 import cv2
 
@@ -45,7 +47,7 @@ class JsonLinesSink:
 
     def __init__(self, path: Path) -> None:
         self.path = check_writable(path)
-        self._stream: TextIO | None = None
+        self._stream: FileIO | None = None
 
     def write(self, frame: Frame, poses: PoseFrame) -> None:
         """Write one line."""
@@ -53,10 +55,11 @@ class JsonLinesSink:
         record = {"schema": SCHEMA, "source": frame.source, "frame": frame.index, "time": time, **poses.to_dict()}
         try:
             if self._stream is None:  # not before: a source that cannot be read must not cost an older file
-                self._stream = self.path.open("w", encoding="utf-8")
-            # One write a line, so that a reader never sees half of one.
-            self._stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-            self._stream.flush()
+                self._stream = self.path.open("wb", buffering=0)
+            # One unbuffered write a line: a reader never sees half of one, and closing has nothing left to fail at.
+            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+            if self._stream.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise GcposeError(f"cannot write {self.path} ({error.strerror}); free some space") from error
 
