@@ -53,7 +53,9 @@ def _load(name: str, checkpoint: Path | None) -> GCPoseRCNN:
         if checkpoint is not None:
             load_checkpoint(model, checkpoint)
         else:
-            _say(f"no --checkpoint: {name} is exported with random weights")
+            _say(
+                f"no --checkpoint: {name} gets random weights; its nearly equal scores may fail the check (--no-verify)"
+            )
         return model
     if not Path(name).is_file():
         raise GcposeError(f"{name!r} is neither a model nor a file; choose one of {', '.join(CONFIGS)} or a checkpoint")

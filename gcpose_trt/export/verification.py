@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,16 +137,16 @@ def match(expected: Array, found: Array) -> NDArray[np.int64]:
 def check_inputs(frames: Sequence[Image], rule: SizeRule) -> list[tuple[Image, NDArray[np.int64]]]:
     """Return letterboxed batches (B, H, W, 3) with the sizes (B, 2) of what is in them.
 
-    Frames go one by one at the model's own size; all but the first also together, as one batch, with padding. Where the
-    size is dynamic, the batch has another one and another shape, so that nothing of the traced shape can hide.
+    Frames go one by one, the first at the model's own size, then up to three at once with padding. Where the size is
+    dynamic, the later frames have half of it and the batch a shape of its own, so that nothing that the tracing took
+    for a constant can hide.
     """
+    half = dataclasses.replace(rule, short=rule.short and rule.short // 2, long=rule.long // 2)
     inputs = []
-    for frame in frames:
-        box = fit((frame.shape[0], frame.shape[1]), rule)
+    for index, frame in enumerate(frames):
+        box = fit((frame.shape[0], frame.shape[1]), half if index and rule.exact is None else rule)
         inputs.append((place(frame, box)[None], np.array([box.content], np.int64)))
-    divisor = rule.divisor
-    canvas = rule.exact or (divisor * 7, divisor * 5)
-    together = SizeRule(exact=canvas, divisor=divisor)
+    together = SizeRule(exact=rule.exact or (rule.divisor * 7, rule.divisor * 5), divisor=rule.divisor)
     chosen = list(frames[:3]) if len(frames) > 1 else [frames[0], np.ascontiguousarray(frames[0][:, ::-1])]
     boxes = [fit((frame.shape[0], frame.shape[1]), together) for frame in chosen]
     batch = np.stack([place(frame, box) for frame, box in zip(chosen, boxes, strict=True)])

@@ -1,0 +1,104 @@
+"""`gcpose-trt export`: options, messages, and a whole run on a small network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcpose_trt.cli import main
+
+torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command, expect exit code 2, and return its one line."""
+    assert main(["export", *arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert lines[-1].startswith("gcpose-trt: error: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "100x128"], "multiples of 32; try 128x128"),
+        (["--size", "640"], "give both sides"),
+        (["--size", "large"], "is not a size"),
+        (["--opset", "16"], "choose one from 18 to 21"),
+        (["--max-people", "0"], "from 1 to"),
+    ],
+)
+def test_options_out_of_range(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str
+) -> None:
+    assert message in refused(capsys, "mobile", "--output", str(tmp_path / "out"), *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_and_checkpoints_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = ["--output", str(tmp_path / "out")]
+    assert "neither a model nor a file" in refused(capsys, "r18", *out)
+    assert "no file" in refused(capsys, "mobile", "--checkpoint", str(tmp_path / "none.pth"), *out)
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"not a checkpoint")
+    assert "broken.pth" in refused(capsys, "mobile", "--checkpoint", str(broken), *out)
+    assert "broken.pth" in refused(capsys, str(broken), *out)
+    assert "leave --checkpoint out" in refused(capsys, str(broken), "--checkpoint", str(broken), *out)
+    bare = tmp_path / "bare.pth"
+    torch.save({"weight": torch.zeros(1)}, bare)
+    assert "does not say what model" in refused(capsys, str(bare), *out)
+    torch.save({"config": "r18", "model": {}}, bare)
+    assert "no model is called 'r18'" in refused(capsys, str(bare), *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_images(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_model: Any) -> None:
+    arguments = ["mobile", "--output", str(tmp_path / "out"), "--images", str(tmp_path / "none")]
+    assert "there is no folder" in refused(capsys, *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from gcpose_trt.cli import main\n"
+        f"sys.exit(main(['export', 'mobile', '--output', {str(tmp_path / 'out')!r}]))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert "exporting needs the package torch: pip install 'gcpose-trt[export]'" in result.stderr
+
+
+@pytest.fixture
+def tiny_model(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make every name that of a network without a backbone to speak of."""
+    import gcpose_trt.model
+    from tests.support.networks import build_tiny
+
+    monkeypatch.setattr(gcpose_trt.model, "build_model", lambda name: build_tiny())
+    return build_tiny
+
+
+def test_checkpoint_of_the_trainer(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_model: Any) -> None:
+    model = tiny_model(seed=3)
+    torch.save({"config": "tiny", "model": model.state_dict(), "step": 7}, tmp_path / "last.pth")
+    out = tmp_path / "out"
+    arguments = ["export", str(tmp_path / "last.pth"), "--output", str(out), "--size", "64x96", "--no-verify"]
+    assert main(arguments) == 0
+    err = capsys.readouterr().err
+    assert "random weights" not in err
+    assert f"wrote {out / 'detector.onnx'} and {out / 'pose.onnx'}" in err
+
+    from gcpose_trt.export.record import weights_digest
+    from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
+    from gcpose_trt.runtime.bundle import find
+
+    info = OnnxRuntimeBackend(find(out)).info
+    assert (info.model, info.size) == ("tiny", (64, 96))
+    assert info.weights_sha256 == weights_digest(model.state_dict())
