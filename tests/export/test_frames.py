@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
 
-from gcpose_trt.errors import GcposeError  # noqa: E402
-from gcpose_trt.export.frames import read_images, read_sample  # noqa: E402
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.export.frames import read_images, read_sample
 
 
 def save(path: Path, value: int) -> None:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
 
-from gcpose_trt.errors import GcposeError  # noqa: E402
-from gcpose_trt.export.verification import check_inputs, compare, match, table  # noqa: E402
-from gcpose_trt.runtime.backends import Detections  # noqa: E402
-from gcpose_trt.runtime.preprocess import SizeRule  # noqa: E402
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.export.verification import check_inputs, compare, match, table
+from gcpose_trt.runtime.backends import Detections
+from gcpose_trt.runtime.preprocess import SizeRule
 
 Array = NDArray[Any]
 PEOPLE = 8

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
 
-from gcpose_trt.errors import GcposeError  # noqa: E402
-from gcpose_trt.export.writing import staging_folder  # noqa: E402
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.export.writing import staging_folder
 
 
 def test_files_take_their_place_at_the_end(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`gcpose::KeypointDecode`: from keypoint logits to coordinates and scores.
 
 Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
-Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, score 0..1.
+Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the softmax peak.
 
 The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is
 the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
