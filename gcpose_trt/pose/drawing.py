@@ -86,7 +86,6 @@ def _line_width(box: NDArray[np.float32], shape: tuple[int, ...]) -> float:
 def _draw_person(
     canvas: Image, points: NDArray[np.float32], opacity: NDArray[np.float32], width: float, skeleton: Skeleton
 ) -> None:
-    """Draw limbs and joints on a layer as large as the person, then blend that once."""
     # Strokes from joint to joint; a joint itself is one that ends where it starts.
     strokes = np.array([*skeleton.limbs, *((joint, joint) for joint in range(len(skeleton)))])
     colours = [*map(skeleton.limb_colour, skeleton.limbs), *map(skeleton.joint_colour, range(len(skeleton)))]
@@ -94,24 +93,41 @@ def _draw_person(
     opacities, ends = opacity[strokes].min(axis=1), points[strokes].astype(np.float64)
     sane = np.isfinite(ends).all(axis=(1, 2)) & (np.abs(ends).max(axis=(1, 2)) < 4 * sum(canvas.shape))
     ends[~sane] = 0
+    inner, outer = _outlines(ends, widths), _outlines(ends, widths + max(1.4, 0.55 * width))
     # What is certain lies on top: a faint limb must not make a clear one transparent where they cross.
-    order = [row for row in np.argsort(opacities, kind="stable") if sane[row] and opacities[row] > 0]
-    if not order:
-        return
-    corners = ends[order].reshape(-1, 2)
-    left, top = np.maximum(np.floor(corners.min(axis=0) - 2 * width - 3).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0) + 2 * width + 3).astype(int), canvas.shape[1::-1])
+    order = [int(row) for row in np.argsort(opacities, kind="stable") if sane[row] and opacities[row] > 0]
+    faint = [row for row in order if opacities[row] < 1]
+    if faint:
+        _draw_faint(canvas, inner[faint], outer[faint], [colours[row] for row in faint], opacities[faint])
+    for row in order[len(faint) :]:
+        cv2.fillConvexPoly(canvas, outer[row], _INK, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(canvas, inner[row], colours[row], cv2.LINE_AA, _SHIFT)
+
+
+def _draw_faint(
+    canvas: Image,
+    inner: NDArray[np.int32],
+    outer: NDArray[np.int32],
+    colours: list[Colour],
+    opacities: NDArray[np.float32],
+) -> None:
+    """Draw outlines (S, P, 2) on a layer as large as they are together, and blend that once."""
+    left, top = np.maximum((outer.min(axis=(0, 1)) >> _SHIFT) - 2, 0)
+    right, bottom = np.minimum((outer.max(axis=(0, 1)) >> _SHIFT) + 3, canvas.shape[1::-1])
     if left >= right or top >= bottom:
         return
-    inner = _outlines(ends - (left, top), widths)
-    outer = _outlines(ends - (left, top), widths + max(1.4, 0.55 * width))
+    origin = np.array([left, top], np.int32) << _SHIFT
     colour: Image = np.full((bottom - top, right - left, 3), _INK, np.uint8)
     alpha: Image = np.zeros((bottom - top, right - left), np.uint8)
-    for row in order:
-        cv2.fillConvexPoly(alpha, outer[row], round(255 * float(opacities[row])), cv2.LINE_AA, _SHIFT)
-        cv2.fillConvexPoly(colour, outer[row], _INK, cv2.LINE_AA, _SHIFT)
-        cv2.fillConvexPoly(colour, inner[row], colours[row], cv2.LINE_AA, _SHIFT)
-    _blend(canvas[top:bottom, left:right], colour, alpha)
+    for inside, outside, paint, opacity in zip(inner - origin, outer - origin, colours, opacities, strict=True):
+        cv2.fillConvexPoly(alpha, outside, round(255 * float(opacity)), cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(colour, outside, _INK, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(colour, inside, paint, cv2.LINE_AA, _SHIFT)
+    place = np.nonzero(alpha)  # a small part of the layer
+    weight = alpha[place].astype(np.float32)[:, None] / 255
+    region = canvas[top:bottom, left:right]
+    below = region[place].astype(np.float32)
+    region[place] = np.rint(below + (colour[place] - below) * weight)
 
 
 def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -129,14 +145,6 @@ def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray
     polygons = np.concatenate([ends[:, :1] + arc, ends[:, 1:] - arc], axis=1)
     # cv2 counts from pixel centres, continuous coordinates from the corner.
     return np.rint((polygons - 0.5) * (1 << _SHIFT)).astype(np.int32)
-
-
-def _blend(region: Image, colour: Image, alpha: Image) -> None:
-    """Blend `colour` onto `region` where `alpha` is not zero, which is a small part of it."""
-    place = np.nonzero(alpha)
-    weight = alpha[place].astype(np.float32)[:, None] / 255
-    below = region[place].astype(np.float32)
-    region[place] = np.rint(below + (colour[place] - below) * weight)
 
 
 def _draw_box(canvas: Image, box: NDArray[np.float32], score: float) -> None:
