@@ -21,7 +21,6 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
-ADDRESS = "ADDRESS_OF_THIS_REPOSITORY"
 FENCE = "```"
 COMMAND = [sys.executable, "-m", "gcpose_trt"]
 EXCUSE = re.compile(r"<!-- not run by the tests: (\S.{10,}) -->")
@@ -66,6 +65,9 @@ def blocks(markdown: str) -> list[Block]:
     for block in found:
         if block.excuse is None and block.language not in ("bash", "python"):
             raise ValueError(f"line {block.line}: a block of {block.language or 'no language'} cannot be run")
+        if block.excuse is None and block.language == "bash" and re.search(r"&&|\|\|", block.text):
+            # Bash goes on after `a && b` whose a fails, even under set -e.
+            raise ValueError(f"line {block.line}: give each command a line of its own")
     return found
 
 
@@ -90,6 +92,7 @@ def script(markdown: str) -> str:
         ("```\nls\n```", "no language cannot be run"),
         ("```sh\nls\n```", "a block of sh cannot be run"),
         ("<!-- not run by the tests: a long enough reason -->\n\n```bash\nls\n```", "no block follows"),
+        ("```bash\ncd /nowhere && ls\n```", "a line of its own"),
         ("<!-- not run by the tests: -->\n```bash\nls\n```", "not an excuse with a reason"),
         ("<!-- not run by us: for a good reason -->\n```bash\nls\n```", "not an excuse with a reason"),
     ],
@@ -133,28 +136,28 @@ def test_every_option_of_the_readme_exists() -> None:
 
 @pytest.mark.slow
 def test_every_command_of_the_readme(tmp_path: Path) -> None:
+    readme = README.read_text()
+    clone = re.search(r"git clone (\S+)", readme)
+    assert clone is not None
     origin = copy_of_repository(tmp_path / "origin")
-    (tmp_path / "home").mkdir()
-    # The clone's `cd` makes the new folder the place of everything after it; git cannot clone into one with files.
-    prologue = script(README.read_text()).replace("\nmake demo\n", f"\nmake demo\ncp -r {tmp_path / 'files'}/. .\n", 1)
     make_files(tmp_path / "files")
+    # What the commands after the two first ones read lies in the clone by then, as a newcomer's own files would.
+    commands = script(readme).replace("\nmake demo\n", f"\nmake demo\ncp -r '{tmp_path}/files/.' .\n", 1)
+    # git takes our copy for the address in the README.
+    address = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf", "GIT_CONFIG_VALUE_0": clone[1]}
+    home = tmp_path / "home"
+    home.mkdir()
     done = subprocess.run(
-        ["bash"],
-        input=prologue,
-        cwd=tmp_path / "home",
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment()
-        | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf", "GIT_CONFIG_VALUE_0": ADDRESS},
+        ["bash"], input=commands, cwd=home, capture_output=True, text=True, check=False, env=environment() | address
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    clone = tmp_path / "home/gcpose-trt"
-    assert (clone / "output/demo.mp4").stat().st_size > 10_000
-    assert str(clone / "output/demo.mp4") in done.stdout, "make demo says where the result is"
-    assert (clone / "walk_poses.mp4").stat().st_size > 1000
-    assert len((clone / "walk.jsonl").read_text().splitlines()) >= 30
-    assert json.loads((clone / "ap.json").read_text())["images"] == 2
+
+    here = home / "gcpose-trt"
+    assert (here / "output/demo.mp4").stat().st_size > 10_000
+    assert str(here / "output/demo.mp4") in done.stdout, "make demo says where the result is"
+    assert (here / "walk_poses.mp4").stat().st_size > 1000
+    assert len((here / "walk.jsonl").read_text().splitlines()) >= 30
+    assert json.loads((here / "ap.json").read_text())["images"] == 2
 
 
 def environment() -> dict[str, str]:
