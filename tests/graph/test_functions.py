@@ -20,8 +20,10 @@ from gcpose_trt.model import ops  # noqa: E402
 
 FEW = settings(max_examples=40, deadline=None)
 Array = NDArray[Any]
-coordinate = st.floats(-40, 200, width=32)
-side = st.sampled_from([0.0, 0.01, 0.5, 1.0, 7.25, 16.0, 56.0, 111.9, 112.0, 224.0, 300.5])
+# Eighths of a pixel, so that no sum is rounded: adaptive RoIAlign takes ceil(side / bins) samples, and where a side is a
+# whole number of bins the last bit of a difference would decide between two grids.
+coordinate = st.integers(-320, 1600).map(lambda eighths: eighths / 8)
+side = st.sampled_from([0.0, 0.125, 0.5, 1.0, 7.25, 16.0, 56.0, 111.875, 112.0, 224.0, 300.5])
 
 
 @st.composite
@@ -241,11 +243,29 @@ def test_one_function_serves_several_attribute_values() -> None:
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": 18, DOMAIN: VERSION}
 
 
-def test_numbers_of_levels_mixed_in_one_graph_become_overloads() -> None:
-    model = _pooling_model([1, 4])
+def test_numbers_of_levels_mixed_in_one_graph_share_one_function() -> None:
+    model = _pooling_model([1, 4, 2])
     attach_functions(model)
-    assert [function.overload for function in model.functions] == ["", "inputs_6"]
-    assert _pooling_shapes(model) == [(1, 2, 3, 3), (1, 2, 4, 4)]
+    assert [(function.name, len(function.input)) for function in model.functions] == [("MultiLevelRoiAlign", 6)]
+    strides = [list(helper.ints) for node in model.graph.node for helper in node.attribute if helper.name == "strides"]
+    assert strides == [[4, 4, 4, 4], [4, 8, 16, 32], [4, 8, 8, 8]]
+    assert _pooling_shapes(model) == [(1, 2, 3, 3), (1, 2, 4, 4), (1, 2, 5, 5)]
+
+
+@FEW
+@given(rois=boxes(least=1, most=9), levels=st.sampled_from([1, 2, 3]))
+def test_repeating_the_last_feature_changes_nothing(run_op: Any, rois: Array, levels: int) -> None:
+    rng = np.random.default_rng(0)
+    strides = [4, 8, 16][:levels]
+    features = [smooth_noise(rng, 1, 3, 160 // stride, 192 // stride) for stride in strides]
+    inputs = {"rois": rois, "batch_index": np.zeros(len(rois), np.int64)}
+    attributes = {"output_size": 7, "sampling_ratio": 0, "aligned": 1, "canonical_level": 4, "canonical_size": 224.0}
+    few = inputs | {f"feature_{i}": feature for i, feature in enumerate(features)}
+    more = inputs | {f"feature_{i}": features[min(i, levels - 1)] for i in range(4)}
+    (expected,) = run_op("MultiLevelRoiAlign", few, strides=strides, **attributes)
+    repeated = strides + strides[-1:] * (4 - levels)
+    (pooled,) = run_op("MultiLevelRoiAlign", more, strides=repeated, **attributes)
+    np.testing.assert_array_equal(pooled, expected)
 
 
 def test_attaching_twice_changes_nothing() -> None:

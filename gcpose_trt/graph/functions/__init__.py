@@ -5,9 +5,9 @@ body of standard ONNX, which ONNX Runtime and TensorRT-RTX run. Bodies are writt
 op, for opset 18 and later.
 
 Attributes are read by reference (`@name`), so one function serves nodes with any attribute values. Only the number of
-features of a MultiLevelRoiAlign cannot be referenced: its body is written for the number a graph uses. TensorRT's
-parser finds functions by op type alone, hence the plain name and no overload; a graph that mixes numbers of levels
-falls back on `FunctionProto.overload` (IR version 10; ONNX Runtime tells overloads apart).
+features of a MultiLevelRoiAlign cannot be referenced. Where a graph has nodes of several numbers, those with fewer
+repeat their last feature, so that one body serves all. ONNX's own answer, `FunctionProto.overload`, is not one yet:
+ONNX Runtime 1.18 calls the wrong body, and TensorRT's parser finds functions by op type alone.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
 import onnx
 import onnx.parser
@@ -13,7 +14,7 @@ from gcpose_trt.graph.functions import gcm_attention, keypoint_decode, multi_lev
 DOMAIN = "gcpose"
 VERSION = 1
 LOWEST_OPSET = 18
-_OVERLOADS_SINCE_IR = 10
+_FEATURES_FROM = 2  # inputs of a MultiLevelRoiAlign before its features
 _FIXED_BODIES = {
     "GcmAttention": gcm_attention.BODY,
     "KeypointDecode": keypoint_decode.BODY,
@@ -37,7 +38,7 @@ def function_of(node: onnx.NodeProto, opset: int = LOWEST_OPSET) -> onnx.Functio
         GcposeError: there is no op of that name.
     """
     if node.op_type == "MultiLevelRoiAlign":
-        text = multi_level_roi_align.body(len(node.input) - 2)
+        text = multi_level_roi_align.body(len(node.input) - _FEATURES_FROM)
     elif node.op_type in _FIXED_BODIES:
         text = _FIXED_BODIES[node.op_type]
     else:
@@ -49,11 +50,22 @@ def function_of(node: onnx.NodeProto, opset: int = LOWEST_OPSET) -> onnx.Functio
     return function
 
 
+def _equalize_levels(nodes: Iterable[onnx.NodeProto]) -> None:
+    """Give every MultiLevelRoiAlign as many features as the one with the most: its last feature and stride repeat.
+
+    A RoI of any level past the last then pools the same map, as it did before.
+    """
+    pooling = [node for node in nodes if node.op_type == "MultiLevelRoiAlign"]
+    most = max((len(node.input) for node in pooling), default=0)
+    for node in pooling:
+        more = most - len(node.input)
+        node.input.extend([node.input[-1]] * more)
+        strides = next(attribute for attribute in node.attribute if attribute.name == "strides")
+        strides.ints.extend([strides.ints[-1]] * more)
+
+
 def attach_functions(model: onnx.ModelProto) -> None:
     """Append, in place, a body for every `gcpose` node of the main graph; a body that is there already is replaced.
-
-    The first form of an op in the graph gets the plain name; others (MultiLevelRoiAlign over another number of
-    features) become overloads.
 
     Raises:
         GcposeError: the model is of an opset below 18, or has a node of an unknown op.
@@ -61,22 +73,13 @@ def attach_functions(model: onnx.ModelProto) -> None:
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < LOWEST_OPSET:
         raise GcposeError(f"the graph is of opset {opset}; export it with opset {LOWEST_OPSET} or later")
+    own = [node for node in model.graph.node if node.domain == DOMAIN]
+    _equalize_levels(own)
+    functions = {node.op_type: function_of(node, opset) for node in own}
     kept = [function for function in model.functions if function.domain != DOMAIN]
-    forms: dict[tuple[str, int], onnx.FunctionProto] = {}
-    for node in model.graph.node:
-        if node.domain != DOMAIN:
-            continue
-        key = (node.op_type, len(node.input))
-        if key not in forms:
-            function = function_of(node, opset)
-            if any(op_type == node.op_type for op_type, _ in forms):
-                function.overload = f"inputs_{len(node.input)}"
-                model.ir_version = max(model.ir_version, _OVERLOADS_SINCE_IR)
-            forms[key] = function
-        node.overload = forms[key].overload
     del model.functions[:]
-    model.functions.extend([*kept, *forms.values()])
-    if not forms:
+    model.functions.extend([*kept, *functions.values()])
+    if not own:
         return
     imported = {entry.domain: entry for entry in model.opset_import}
     if DOMAIN in imported:
