@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-people", type=int, metavar="N", help="most people in an image (default: the model's)")
     parser.add_argument("--opset", type=int, default=18, metavar="N", help="ONNX opset, 18 (default) to 21")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="images with people for the check (default: the sample clip)"
+        "--images", type=Path, metavar="PATH", help="images or a clip for the check, with people (default: the sample)"
     )
     parser.add_argument("--no-verify", action="store_true", help="write the files without the check")
 

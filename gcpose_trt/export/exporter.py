@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.export.frames import read_images, read_sample
+from gcpose_trt.export.frames import read_frames
 from gcpose_trt.export.record import weights_digest, write_record
 from gcpose_trt.export.tracing import trace_detector, trace_pose
 from gcpose_trt.export.verification import Stage, compare, table
@@ -87,7 +87,7 @@ def export_model(
         size: (H, W) of the only input the model will take, multiples of the divisor; None takes any.
         max_people: most people in an image; None keeps the network's own number.
         opset: of the graphs.
-        images: frames (BGR uint8), or a folder of images, for the check; None takes frames of the sample clip.
+        images: for the check: frames (BGR uint8), a folder of images, or a clip; None takes the sample clip.
         verify: compare the files with the network and refuse to write them if they disagree.
         progress: called with a line of text after each step.
 
@@ -115,10 +115,8 @@ def export_model(
 
 
 def _frames(images: str | os.PathLike[str] | Sequence[Image] | None) -> list[Image]:
-    if images is None:
-        return read_sample()
-    if isinstance(images, (str, os.PathLike)):
-        return read_images(Path(images))
+    if images is None or isinstance(images, (str, os.PathLike)):
+        return read_frames(None if images is None else Path(images))
     if not len(images):
         raise GcposeError("there are no images to check the export on; give some with people in them")
     return list(images)

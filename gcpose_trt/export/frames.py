@@ -4,61 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.bundle import SHIPPED
-from gcpose_trt.runtime.preprocess import Image, to_bgr8
+from gcpose_trt.runtime.preprocess import Image
+from gcpose_trt.video.images import list_images, read_image
+from gcpose_trt.video.sources import open_source
 
 SAMPLE_CLIP = SHIPPED / "sample.mp4"
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 FRAMES = 4  # enough shapes and people to show a fault; each costs a run of the network on both sides
-_REMEDY = "give a folder of images with people in them with --images"
+_STEP = 25  # between frames of a clip that does not say how many it has
 
 
-def _spread(count: int, wanted: int) -> list[int]:
-    return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
+def read_frames(path: Path | None = None, wanted: int = FRAMES) -> list[Image]:
+    """Return up to `wanted` BGR frames (h, w, 3) uint8, spread over a folder of images, a clip or one image.
 
-
-def read_images(folder: Path, wanted: int = FRAMES) -> list[Image]:
-    """Return up to `wanted` BGR frames, spread over the images of a folder in the order of their names.
+    Args:
+        path: what to read; None takes the clip that comes with the package.
+        wanted: how many.
 
     Raises:
-        GcposeError: no such folder, no images in it, or one cannot be read.
+        GcposeError: nothing there, or it cannot be read.
     """
-    if not folder.is_dir():
-        raise GcposeError(f"there is no folder {folder}; {_REMEDY}")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise GcposeError(f"{folder} has no images; {_REMEDY}")
-    frames = []
-    for index in _spread(len(paths), wanted):
-        image = cv2.imread(str(paths[index]), cv2.IMREAD_COLOR)
-        if image is None:
-            raise GcposeError(f"{paths[index]} cannot be read as an image; remove it or {_REMEDY}")
-        frames.append(to_bgr8(image))
+    if path is None:
+        if not SAMPLE_CLIP.is_file():
+            raise GcposeError(f"the sample clip {SAMPLE_CLIP} is missing; give images with people with --images")
+        path = SAMPLE_CLIP
+    if path.is_dir():
+        files = list_images(path)
+        return [read_image(files[index]) for index in sorted(_spread(len(files), wanted))]
+    frames: list[Image] = []
+    with open_source(path) as source:
+        chosen = _spread(source.frames, wanted) if source.frames else set(range(0, _STEP * wanted, _STEP))
+        for frame in source:
+            # A clip may be shorter than it says.
+            if frame.index in chosen or not frames:
+                frames.append(frame.image)
+            if len(frames) == len(chosen):
+                break
     return frames
 
 
-def read_sample(clip: Path = SAMPLE_CLIP, wanted: int = FRAMES) -> list[Image]:
-    """Return `wanted` frames spread over a clip, by default the one that comes with the package.
-
-    Raises:
-        GcposeError: the clip is missing or cannot be decoded.
-    """
-    if not clip.is_file():
-        raise GcposeError(f"the sample clip {clip} is missing; {_REMEDY}")
-    reader = cv2.VideoCapture(str(clip))
-    frames = []
-    try:
-        while True:
-            read, frame = reader.read()
-            if not read:
-                break
-            frames.append(frame)
-    finally:
-        reader.release()
-    if not frames:
-        raise GcposeError(f"{clip} cannot be decoded; {_REMEDY}")
-    return [to_bgr8(frames[index]) for index in _spread(len(frames), wanted)]
+def _spread(count: int, wanted: int) -> set[int]:
+    return set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist())

@@ -20,8 +20,8 @@ from gcpose_trt.model import ops  # noqa: E402
 
 FEW = settings(max_examples=40, deadline=None)
 Array = NDArray[Any]
-# Eighths of a pixel, so that no sum is rounded: adaptive RoIAlign takes ceil(side / bins) samples, and where a side is a
-# whole number of bins the last bit of a difference would decide between two grids.
+# Eighths of a pixel, so that no sum is rounded: adaptive RoIAlign takes ceil(side / bins) samples, and where a side
+# is a whole number of bins the last bit of a difference would decide between two grids.
 coordinate = st.integers(-320, 1600).map(lambda eighths: eighths / 8)
 side = st.sampled_from([0.0, 0.125, 0.5, 1.0, 7.25, 16.0, 56.0, 111.875, 112.0, 224.0, 300.5])
 
