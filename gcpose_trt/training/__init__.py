@@ -1,1 +1,1 @@
-"""training."""
+"""Training: recipes, data sets, targets, losses, and the loop that runs them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,11 @@ def save_state(path: Path, config: TrainConfig, state: dict[str, Any]) -> None:
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
+    # By way of memory: PyTorch's writer turns a full disk into an internal error of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_write(path) as stream:
-        torch.save(content, stream)
+        stream.write(buffer.getbuffer())
 
 
 def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
