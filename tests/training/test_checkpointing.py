@@ -30,7 +30,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     config = TrainConfig()
     save_state(path, config, {"iteration": 1})
-    with small_disk(20_000), pytest.raises(GcposeError, match="cannot write .*; free some space"):
+    with small_disk(20_000), pytest.raises(GcposeError, match=r"cannot write .*; free some space"):
         save_state(path, config, {"iteration": 2, "model": torch.zeros(100_000)})
     assert load_state(path, config)["iteration"] == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
