@@ -37,14 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; see `add_arguments`."""
-    import cv2
-
+    # Our errors are one line; OpenCV, which reads this when it is first imported, would add its own.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from gcpose_trt.assets import SAMPLE
     from gcpose_trt.runtime.estimator import PoseEstimator
     from gcpose_trt.video.sources import open_source
 
-    # Our errors are one line; OpenCV would add its own.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if args.source is None and not SAMPLE.is_file():
         raise GcposeError(f"the sample clip {SAMPLE} is missing; install gcpose-trt again or give --source")
     with open_source(SAMPLE if args.source is None else args.source) as source:

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.frames import Frame, Image
@@ -17,6 +18,7 @@ from gcpose_trt.video.frames import Frame, Image
 _REMEDY = "give a video such as .mp4, .mov, .mkv or .avi"
 # FFmpeg reads text files as pictures of a terminal, and playlists as what they point at.
 _NO_VIDEO = {"tty", "hls", "concat", "ansi", "bin"}
+_BT709, _UNSPECIFIED = 1, 2  # ISO/IEC 23091-2's numbers of colour matrices
 
 
 class VideoSource:
@@ -101,11 +103,17 @@ def _open(path: Path) -> Any:
 
 def _upright(picture: Any) -> Image:
     """Return a decoded frame as BGR uint8, turned and mirrored as the container's display matrix says."""
-    image: Image = picture.to_ndarray(format="bgr24")
-    matrix = _display_matrix(picture)
-    if matrix is None:
+    # Said outright, because PyAV before 17 reads every clip as standard definition. An HD clip that does not say what
+    # its colours are is shown as BT.709 by players, too.
+    hd = picture.colorspace == _BT709 or (
+        picture.colorspace == _UNSPECIFIED and min(picture.width, picture.height) >= 720
+    )
+    matrix = Colorspace.ITU709 if hd else Colorspace.ITU601
+    image: Image = picture.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+    turn = _display_matrix(picture)
+    if turn is None:
         return image
-    a, b, c, d = matrix
+    a, b, c, d = turn
     # The matrix maps a pixel (x, y) to (a x + c y, b x + d y); quarter turns and mirrors are all that files carry.
     if abs(b) > abs(a):
         image, a, d = np.transpose(image, (1, 0, 2)), c, b

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -51,4 +52,8 @@ def read_clip(path: Path) -> tuple[list[Image], list[float]]:
     """Return all images (BGR) and their times in seconds."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
-        return [frame.to_ndarray(format="bgr24") for frame in frames], [float(frame.time or 0) for frame in frames]
+        times = [float(frame.time or 0) for frame in frames]
+        # Said outright, because PyAV before 17 reads every clip as standard definition.
+        matrices = [Colorspace.ITU709 if frame.colorspace == 1 else Colorspace.ITU601 for frame in frames]
+        pairs = zip(frames, matrices, strict=True)
+        return [frame.reformat(format="bgr24", src_colorspace=matrix).to_ndarray() for frame, matrix in pairs], times
