@@ -16,6 +16,7 @@ from gcpose_trt.model.rpn import select
 
 DELTA_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
 LEVELS = (2, 3, 4, 5)
+PRIOR_STRIDE = 8  # of features["box_prior"]
 PERSON = 0  # class 0 is a person, class 1 the background, as in detectron2
 
 
@@ -25,7 +26,7 @@ class BoxHead(nn.Module):
     Args:
         config: sizes and thresholds.
         channels: of the pyramid.
-        prior_channels: of the map `features["box_prior"]` at stride 4 that is pooled beside the pyramid; 0 for none.
+        prior_channels: of the map `features["box_prior"]` that is pooled beside the pyramid; 0 for none.
     """
 
     def __init__(self, config: BoxConfig, channels: int, prior_channels: int = 0) -> None:
@@ -45,7 +46,7 @@ class BoxHead(nn.Module):
         pooled = multi_level_roi_align(levels, rois, batch_index, output_size=size, strides=strides)
         if self.prior_channels:
             prior = [features["box_prior"]]
-            beside = multi_level_roi_align(prior, rois, batch_index, output_size=size, strides=[4])
+            beside = multi_level_roi_align(prior, rois, batch_index, output_size=size, strides=[PRIOR_STRIDE])
             pooled = torch.cat([pooled, beside], 1)
         return pooled
 
