@@ -47,7 +47,7 @@ class OnnxRuntimeBackend:
         self.batch_limit = batch if isinstance(batch, int) else None
 
     def detect(self, image: NDArray[np.uint8], image_size: NDArray[np.int64]) -> Detections:
-        """See `Backend.detect`; `p2` stays an OrtValue, which spares two copies of the largest tensor."""
+        """See `Backend.detect`; `p2` stays an OrtValue: Python never touches the largest tensor."""
         feeds = {"image": ort.OrtValue.ortvalue_from_numpy(image), "image_size": _value(image_size)}
         p2, boxes, scores, count = _run(self._detector, DETECTOR_OUTPUTS, feeds)
         return Detections(p2, boxes.numpy(), scores.numpy(), count.numpy())
