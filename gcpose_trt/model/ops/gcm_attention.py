@@ -32,18 +32,18 @@ def gcm_attention(q: Tensor, k: Tensor, v: Tensor, rel_height: Tensor, rel_width
             shape=list(v.shape),
             version=1,
         )
-    cells = height * width
-    q = q.reshape(n, heads, -1, cells).transpose(2, 3) * (q.shape[1] // heads) ** -0.5  # (N, heads, cells, d)
-    k = k.reshape(n, heads, -1, cells)
-    v = v.reshape(n, heads, -1, cells).transpose(2, 3)
+    cells, dim, channels = height * width, q.shape[1] // heads, v.shape[1]
+    q = q.reshape(n, heads, dim, cells).transpose(2, 3) * dim**-0.5  # (N, heads, cells, d)
+    k = k.reshape(n, heads, dim, cells)
+    v = v.reshape(n, heads, channels // heads, cells).transpose(2, 3)
     rows = torch.arange(height, device=q.device)
     columns = torch.arange(width, device=q.device)
     # Position vectors of every (query, key) pair of rows and of columns: (H, H, d) and (W, W, d).
     row_vectors = rel_height[rows[None, :] - rows[:, None] + height - 1]
     column_vectors = rel_width[columns[None, :] - columns[:, None] + width - 1]
-    grid = q.reshape(n, heads, height, width, -1)
+    grid = q.reshape(n, heads, height, width, dim)
     row_logits = torch.einsum("bhijd,imd->bhijm", grid, row_vectors)
     column_logits = torch.einsum("bhijd,jnd->bhijn", grid, column_vectors)
     position = (row_logits[..., :, None] + column_logits[..., None, :]).reshape(n, heads, cells, cells)
     attention = torch.softmax((q @ k + position).float(), dim=-1).to(v.dtype)
-    return (attention @ v).transpose(2, 3).reshape(n, -1, height, width)
+    return (attention @ v).transpose(2, 3).reshape(n, channels, height, width)
