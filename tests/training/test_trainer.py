@@ -285,5 +285,4 @@ def test_twenty_images_are_learnt_by_heart(shared: Path, tmp_path: Path) -> None
     with PoseEstimator(model=model, backend="torch", min_score=0.05, size=size) as estimator:
         result = evaluate(estimator, data / "coco" / "train", tmp_path / "twenty.json")
     assert result.keypoints["AP"] is not None
-    print(result.keypoints["AP"])
     assert result.keypoints["AP"] > 0.9
