@@ -112,8 +112,8 @@ def test_unlabelled_people_are_found_but_not_posed(
 ) -> None:
     blind = [array * np.array([1, 1, 0], np.float32) for array in batches[0].keypoints]
     found = terms(model, config, [replace(batches[0], keypoints=blind)])
-    assert float(found["keypoint"]) == 0
-    assert float(found["rpn_box"]) > 0
+    assert found["keypoint"].item() == 0
+    assert found["rpn_box"].item() > 0
 
 
 @pytest.mark.parametrize("change", [{"max_rois": 1}, {"normalise": "fixed"}, {"sigma": 0.0}, {"proposals": False}])

@@ -187,7 +187,7 @@ def test_validation_measures_the_network(figures: Path, config: TrainConfig, tmp
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_trains(figures: Path, config: TrainConfig, tmp_path: Path, precision: str) -> None:
-    config = replace(config, precision=precision, schedule=replace(config.schedule, iterations=2), channels_last=True)
+    config = replace(config, precision=precision, schedule=replace(config.schedule, iterations=1), channels_last=True)
     outcome = Trainer(config, [figures], tmp_path / "run", processes=ALONE).run()
     assert outcome.finished
 
