@@ -52,6 +52,7 @@ class KeypointConfig:
     gcm: bool = True
     box_factor: float = 1.3  # enlargement of the boxes for this branch only
     heatmap_size: int = 56  # bilinear 2x of the deconvolution's 28
+    score_radius: float = 0.0  # cells; 0 scores a joint by its softmax peak (see `ops.keypoint_decode`)
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ CONFIGS = {
             post_nms=60,
         ),
         box=BoxConfig(hidden=256, max_people=30),
-        keypoint=KeypointConfig(channels=96, convs=2),
+        keypoint=KeypointConfig(channels=96, convs=2, score_radius=4.5),
         min_score=0.3,
+        keypoint_threshold=0.3,
         rank="box*keypoints",
     ),
 }

@@ -127,14 +127,15 @@ class GCPoseRCNN(nn.Module):
         return self.keypoint_head.enlarge(boxes)
 
     def pose(self, p2: Tensor, boxes: Tensor, batch_index: Tensor) -> Tensor:
-        """Return keypoints (N, 17, 3): x, y in input pixels and the softmax peak.
+        """Return keypoints (N, 17, 3): x, y in input pixels and the score.
 
         Args:
             p2: of `detect`.
             boxes: (N, 4) float32 people's boxes, not enlarged.
             batch_index: (N,) int64, row of p2.
         """
-        return keypoint_decode(self.keypoint_logits(p2, boxes, batch_index), self.enlarge(boxes))
+        logits = self.keypoint_logits(p2, boxes, batch_index)
+        return keypoint_decode(logits, self.enlarge(boxes), score_radius=self.config.keypoint.score_radius)
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Detections, Tensor]:
         """Return the people of the batch and their keypoints (sum of counts, 17, 3), image after image."""

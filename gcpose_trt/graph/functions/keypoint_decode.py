@@ -1,7 +1,8 @@
 """`gcpose::KeypointDecode`: from keypoint logits to coordinates and scores.
 
 Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
-Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the softmax peak.
+Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the score.
+Attribute: score_radius float; 0: the score is the softmax peak; else the probability within so many cells of the joint.
 
 The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is
 the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 _HEAD = """
 <opset_import: ["" : 18], domain: "gcpose">
-KeypointDecode (logits, boxes) => (keypoints)
+KeypointDecode <score_radius> (logits, boxes) => (keypoints)
 {
   axis_0 = Constant <value = int64[1] {0}> ()
   axis_1 = Constant <value = int64[1] {1}> ()
@@ -39,6 +40,9 @@ KeypointDecode (logits, boxes) => (keypoints)
   first_cell = Neg (two)
   past_cell = Add (size, two)
   cell = Range (first_cell, past_cell, one)
+  plain_cell = Range (zero, size, one)
+  radius = Constant <value_float: float = @score_radius> ()
+  map_axes = Constant <value = int64[2] {2, 3}> ()
   pads = Constant <value = int64[8] {0, 0, 2, 2, 0, 0, 2, 2}> ()
   padded = Pad <mode = "edge"> (logits, pads)
 """
@@ -130,14 +134,30 @@ _PLACE = """
   peak_{a} = Add (start_{a}_3d, peak_{a}_offset)
 """
 
+# 1 for the cells within the radius of the joint, (N,K,S), else 0.
+_NEAR = """
+  joint_{a}_scaled = Mul (peak_{a}_centre, cells_per_pixel_{a}_3d)
+  joint_{a} = Sub (joint_{a}_scaled, half)
+  apart_{a} = Sub (joint_{a}, plain_cell)
+  distance_{a} = Abs (apart_{a})
+  is_near_{a} = LessOrEqual (distance_{a}, radius)
+  near_{a} = Cast <to = 1> (is_near_{a})
+"""
+
 _TAIL = """
   peak = GatherElements <axis = 2> (fine_best_row, fine_column)
-  logits_flat_shape = Constant <value = int64[3] {0, 0, -1}> ()
-  logits_flat = Reshape (logits, logits_flat_shape)
-  below_peak = Sub (logits_flat, peak)
+  peak_4d = Unsqueeze (peak, axis_3)
+  below_peak = Sub (logits, peak_4d)
   exponential = Exp (below_peak)
-  total = ReduceSum (exponential, axis_2)
-  score = Reciprocal (total)
+  total_4d = ReduceSum (exponential, map_axes)
+  near_column = Unsqueeze (near_x, axis_3)
+  near_row = Unsqueeze (near_y, axis_2)
+  near_columns = MatMul (exponential, near_column)
+  near_mass = MatMul (near_row, near_columns)
+  by_mass = Greater (radius, zero)
+  counted = Where (by_mass, near_mass, one)
+  score_4d = Div (counted, total_4d)
+  score = Squeeze (score_4d, axis_3)
   keypoints = Concat <axis = 2> (peak_x, peak_y, score)
 }
 """
@@ -160,7 +180,8 @@ def _body() -> str:
     fine += _weights("fine", "x", "_3d") + _weights("fine", "y", "_3d")
     fine += _SEARCH.format(s="fine", row_weights="fine_y_weights", column_weights="fine_x_weights")
     place = _PLACE.format(a="x", found="column") + _PLACE.format(a="y", found="row")
-    return _HEAD + axes + coarse + fine + place + _TAIL
+    near = _NEAR.format(a="x") + _NEAR.format(a="y")
+    return _HEAD + axes + coarse + fine + place + near + _TAIL
 
 
 BODY = _body()

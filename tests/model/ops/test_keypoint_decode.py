@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -102,3 +103,14 @@ def test_degenerate_boxes(decode: Decode) -> None:
 @pytest.mark.parametrize("decode", [keypoint_decode, keypoint_decode_exhaustive])
 def test_nobody(decode: Decode) -> None:
     assert decode(torch.zeros(0, 17, SIZE, SIZE), torch.zeros(0, 4)).shape == (0, 17, 3)
+
+
+def test_score_radius_counts_the_probability_around_the_joint() -> None:
+    logits = torch.full((1, 1, 56, 56), -20.0)
+    logits[0, 0, 20, 30] = 5.0
+    logits[0, 0, 20, 33] = 5.0 - math.log(2)  # half as likely, three cells away
+    region = torch.tensor([[0.0, 0.0, 56.0, 56.0]])
+    peak = keypoint_decode(logits, region)[0, 0, 2]
+    near = keypoint_decode(logits, region, score_radius=2.5)[0, 0, 2]
+    far = keypoint_decode(logits, region, score_radius=3.5)[0, 0, 2]
+    torch.testing.assert_close(torch.stack([peak, near, far]), torch.tensor([2 / 3, 2 / 3, 1.0]), atol=1e-4, rtol=0)
