@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `gcpose-trt export`."""
     parser.add_argument("model", metavar="MODEL", help="r50, r101, mobile, or a checkpoint of gcpose-trt train")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for detector.onnx, pose.onnx")
-    parser.add_argument("--checkpoint", type=Path, metavar="PATH", help="weights for MODEL, of any known kind")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="PATH", help="weights for MODEL, of any known kind (default: the shipped)"
+    )
     parser.add_argument(
         "--size", default="dynamic", metavar="HxW", help="the only input size, or dynamic (default): any size"
     )
@@ -47,9 +49,12 @@ def _say(line: str) -> None:
 def _load(name: str, checkpoint: Path | None) -> GCPoseRCNN:
     """Build the network that MODEL names, or that a checkpoint file says it is of."""
     from gcpose_trt.model import CONFIGS, build_model, load_checkpoint
+    from gcpose_trt.runtime.bundle import find, shipped_names
 
     if name in CONFIGS:
         model = build_model(name)
+        if checkpoint is None and name in shipped_names():
+            checkpoint = find(name).detector.parent
         if checkpoint is not None:
             load_checkpoint(model, checkpoint)
         else:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.export.frames import read_frames
-from gcpose_trt.export.record import weights_digest, write_record
+from gcpose_trt.export.record import write_record
 from gcpose_trt.export.tracing import trace_detector, trace_pose
 from gcpose_trt.export.verification import Stage, compare, table
 from gcpose_trt.export.writing import staging_folder
 from gcpose_trt.model import GCPoseRCNN
+from gcpose_trt.model.checkpoint.exported import fold_weights, weights_digest
 from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
 from gcpose_trt.runtime.backends.torch_backend import TorchBackend
@@ -132,8 +133,10 @@ def _write_graphs(model: GCPoseRCNN, folder: Path, size: tuple[int, int] | None,
     say(f"traced the detector: {len(detector.graph.node)} nodes")
     pose = trace_pose(model, _p2_shape(model, size), size is not None, opset)
     say(f"traced the pose branch: {len(pose.graph.node)} nodes")
+    kept = {tensor.name for proto in (detector, pose) for tensor in proto.graph.initializer}
+    folded = {"detector": "{}", "pose": fold_weights(model.state_dict(), kept)}
     for graph, proto in (("detector", detector), ("pose", pose)):
-        write_record(proto, graph, record, size, opset)
+        write_record(proto, graph, record, folded[graph], size, opset)
         onnx.checker.check_model(proto, full_check=True)
         path = folder / f"{graph}.onnx"
         path.write_bytes(proto.SerializeToString(deterministic=True))

@@ -52,6 +52,7 @@ class KeypointConfig:
     gcm: bool = True
     box_factor: float = 1.3  # enlargement of the boxes for this branch only
     heatmap_size: int = 56  # bilinear 2x of the deconvolution's 28
+    samples_per_cell: int = 4  # of the decode's first step; 2 will do where maps are smooth
     score_radius: float = 0.0  # cells; 0 scores a joint by its softmax peak (see `ops.keypoint_decode`)
 
 
@@ -106,7 +107,7 @@ CONFIGS = {
             post_nms=60,
         ),
         box=BoxConfig(hidden=256, max_people=30),
-        keypoint=KeypointConfig(channels=96, convs=2, score_radius=4.5),
+        keypoint=KeypointConfig(channels=96, convs=2, samples_per_cell=2, score_radius=4.5),
         min_score=0.3,
         keypoint_threshold=0.3,
         rank="box*keypoints",

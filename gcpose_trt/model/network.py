@@ -135,7 +135,13 @@ class GCPoseRCNN(nn.Module):
             batch_index: (N,) int64, row of p2.
         """
         logits = self.keypoint_logits(p2, boxes, batch_index)
-        return keypoint_decode(logits, self.enlarge(boxes), score_radius=self.config.keypoint.score_radius)
+        config = self.config.keypoint
+        return keypoint_decode(
+            logits,
+            self.enlarge(boxes),
+            samples_per_cell=config.samples_per_cell,
+            score_radius=config.score_radius,
+        )
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Detections, Tensor]:
         """Return the people of the batch and their keypoints (sum of counts, 17, 3), image after image."""

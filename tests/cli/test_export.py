@@ -95,7 +95,7 @@ def test_checkpoint_of_the_trainer(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "random weights" not in err
     assert f"wrote {out / 'detector.onnx'} and {out / 'pose.onnx'}" in err
 
-    from gcpose_trt.export.record import weights_digest
+    from gcpose_trt.model.checkpoint.exported import weights_digest
     from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
     from gcpose_trt.runtime.bundle import find
 

@@ -18,7 +18,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.export import export_model
 from gcpose_trt.export import exporter as exporter_module
 from gcpose_trt.export.exporter import check_options
-from gcpose_trt.export.record import weights_digest
+from gcpose_trt.model.checkpoint.exported import weights_digest
 
 Array = NDArray[Any]
 DETECTOR_OUTPUTS = ["p2", "boxes", "scores", "count"]

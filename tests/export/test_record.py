@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
 
-from gcpose_trt.export.record import weights_digest  # noqa: E402
+from gcpose_trt.model.checkpoint.exported import weights_digest  # noqa: E402
 
 
 def test_digest_does_not_depend_on_the_order_of_the_names() -> None:

@@ -171,8 +171,8 @@ def test_gcm_attention(
 def test_keypoint_decode(run_op: Any, people: Array, seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     inputs = {"logits": 4 * rng.normal(size=(len(people), 5, size, size)).astype(np.float32), "boxes": people}
-    (keypoints,) = run_op("KeypointDecode", inputs, score_radius=0.0)
-    expected = ops.keypoint_decode(*tensors(inputs)).numpy()
+    (keypoints,) = run_op("KeypointDecode", inputs, samples_per_cell=2, score_radius=0.0)
+    expected = ops.keypoint_decode(*tensors(inputs), samples_per_cell=2).numpy()
     assert keypoints.shape == expected.shape
     np.testing.assert_allclose(keypoints[..., 2], expected[..., 2], rtol=1e-4, atol=1e-5)
     # Neighbouring pixels can be equal to the last bit of float32; then either is the answer.
@@ -185,7 +185,7 @@ def test_keypoint_decode_of_small_boxes_is_exhaustive(run_op: Any) -> None:
     rng = np.random.default_rng(3)
     people = np.array([[3.5, -8, 3.5, 20], [10, 10, 121.7, 80.2], [-5, 0, 40, 112]], np.float32)
     inputs = {"logits": smooth_noise(rng, 3, 17, 56, 56), "boxes": people}
-    (keypoints,) = run_op("KeypointDecode", inputs, score_radius=0.0)
+    (keypoints,) = run_op("KeypointDecode", inputs, samples_per_cell=2, score_radius=0.0)
     expected = ops.keypoint_decode_exhaustive(*tensors(inputs)).numpy()
     np.testing.assert_allclose(keypoints, expected, atol=1e-3)
 
@@ -195,7 +195,7 @@ def test_keypoint_decode_scores_by_the_probability_near_the_joint(run_op: Any, r
     rng = np.random.default_rng(4)
     people = np.array([[3.5, -8, 83.5, 200], [10, 10, 121.7, 80.2], [-5, 0, 340, 412]], np.float32)
     inputs = {"logits": smooth_noise(rng, 3, 17, 56, 56), "boxes": people}
-    (keypoints,) = run_op("KeypointDecode", inputs, score_radius=radius)
+    (keypoints,) = run_op("KeypointDecode", inputs, samples_per_cell=4, score_radius=radius)
     expected = ops.keypoint_decode(*tensors(inputs), score_radius=radius).numpy()
     np.testing.assert_allclose(keypoints, expected, atol=1e-3)
 

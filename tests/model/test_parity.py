@@ -5,6 +5,7 @@ Detections are near-equal in score by construction, so they are compared as sets
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from gcpose_trt.model import GCPoseRCNN
 from gcpose_trt.model.boxes import box_iou
 from gcpose_trt.model.network import Features
-from gcpose_trt.model.ops import keypoint_decode_exhaustive
+from gcpose_trt.model.ops import keypoint_decode, keypoint_decode_exhaustive
 
 pytestmark = pytest.mark.slow
 
@@ -111,8 +112,9 @@ def distance(outcome: Run, keypoints: Tensor) -> Tensor:
     return (ours - expected).abs().amax(-1)
 
 
-def test_keypoints(outcome: Run) -> None:
-    keypoints = keypoint_decode_exhaustive(outcome.logits, outcome.regions)
+@pytest.mark.parametrize("decode", [keypoint_decode_exhaustive, keypoint_decode])
+def test_keypoints(outcome: Run, decode: Callable[[Tensor, Tensor], Tensor]) -> None:
+    keypoints = decode(outcome.logits, outcome.regions)
     assert (distance(outcome, keypoints) < 0.5).float().mean() >= 0.99
     matched, index = matches(outcome.reference["det_boxes"], outcome.boxes)
     expected = outcome.reference["final_keypoints"][..., 2]

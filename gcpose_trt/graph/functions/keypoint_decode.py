@@ -2,10 +2,12 @@
 
 Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
 Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the score.
-Attribute: score_radius float; 0: the score is the softmax peak; else the probability within so many cells of the joint.
+Attributes: samples_per_cell int, of the first step; score_radius float, 0: the score is the softmax peak, else the
+probability within so many cells of the joint.
 
 The logits are resized bicubically (a = -0.75, borders repeated) to the whole pixels of the box; the largest pixel is
-the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most two a cell, then
+the joint. As in `gcpose_trt.model.ops.keypoint_decode` this takes two steps: every n-th pixel, at most
+samples_per_cell a cell, then
 all pixels around the best. Both are products with (pixels x cells) matrices of interpolation weights.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 _HEAD = """
 <opset_import: ["" : 18], domain: "gcpose">
-KeypointDecode <score_radius> (logits, boxes) => (keypoints)
+KeypointDecode <samples_per_cell, score_radius> (logits, boxes) => (keypoints)
 {
   axis_0 = Constant <value = int64[1] {0}> ()
   axis_1 = Constant <value = int64[1] {1}> ()
@@ -36,12 +38,15 @@ KeypointDecode <score_radius> (logits, boxes) => (keypoints)
   size_1d = Shape <start = 3, end = 4> (logits)
   size_int = Squeeze (size_1d)
   size = Cast <to = 1> (size_int)
-  twice_size = Mul (size, two)
+  samples_per_cell_int = Constant <value_int: int = @samples_per_cell> ()
+  samples_per_cell_float = Cast <to = 1> (samples_per_cell_int)
+  most_coarse = Mul (size, samples_per_cell_float)
   first_cell = Neg (two)
   past_cell = Add (size, two)
   cell = Range (first_cell, past_cell, one)
   plain_cell = Range (zero, size, one)
   radius = Constant <value_float: float = @score_radius> ()
+  reach = Add (radius, half)
   map_axes = Constant <value = int64[2] {2, 3}> ()
   pads = Constant <value = int64[8] {0, 0, 2, 2, 0, 0, 2, 2}> ()
   padded = Pad <mode = "edge"> (logits, pads)
@@ -56,7 +61,7 @@ _AXIS = """
   extent_{a} = Max (signed_{a}, one)
   pixels_{a} = Ceil (extent_{a})
   cells_per_pixel_{a} = Div (size, pixels_{a})
-  stride_exact_{a} = Div (pixels_{a}, twice_size)
+  stride_exact_{a} = Div (pixels_{a}, most_coarse)
   stride_{a} = Ceil (stride_exact_{a})
   samples_exact_{a} = Div (pixels_{a}, stride_{a})
   samples_{a} = Ceil (samples_exact_{a})
@@ -134,14 +139,14 @@ _PLACE = """
   peak_{a} = Add (start_{a}_3d, peak_{a}_offset)
 """
 
-# 1 for the cells within the radius of the joint, (N,K,S), else 0.
+# The part of each cell that is within the radius of the joint, (N,K,S).
 _NEAR = """
   joint_{a}_scaled = Mul (peak_{a}_centre, cells_per_pixel_{a}_3d)
   joint_{a} = Sub (joint_{a}_scaled, half)
   apart_{a} = Sub (joint_{a}, plain_cell)
   distance_{a} = Abs (apart_{a})
-  is_near_{a} = LessOrEqual (distance_{a}, radius)
-  near_{a} = Cast <to = 1> (is_near_{a})
+  within_{a} = Sub (reach, distance_{a})
+  near_{a} = Clip (within_{a}, zero, one)
 """
 
 _TAIL = """

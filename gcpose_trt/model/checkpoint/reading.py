@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.model.checkpoint.exported import is_exported, read_exported
 from gcpose_trt.model.checkpoint.report import CheckpointError
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
@@ -59,12 +60,15 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """Return what the checkpoint file at `path` holds: .pt and .pth of PyTorch, .npz, .safetensors, .pkl of detectron2.
+    """Return what the checkpoint file at `path` holds: .pt and .pth of PyTorch, .npz, .safetensors, .pkl of detectron2;
+    or the weights of an exported model, from its folder or either .onnx file.
 
     Raises:
         GcposeError: there is no such file, it is not a checkpoint, or it holds more than tensors and plain values.
     """
     path = Path(path)
+    if is_exported(path):
+        return read_exported(path)
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder; give the path of a checkpoint file")
     if not path.exists():

@@ -12,21 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError, MissingDependencyError
+from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends import Detections
 from gcpose_trt.runtime.info import FORMAT, ModelInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHECKPOINT_SUFFIXES = (".pth", ".pt")
-
 
 class TorchBackend:
     """A GCPoseRCNN behind the runtime's protocol.
 
     Args:
-        model: a built module (used as it is, on the device where it lies), a checkpoint of ours, or the name of an
-            architecture, which then runs with the weights that its builder gives it.
+        model: a built module (used as it is, on the device where it lies), a checkpoint of ours, a shipped
+            name, the folder of an exported model, or the name of another architecture, which then has random weights.
         threads: PyTorch's threads, which are the whole process's; None leaves them alone.
 
     Raises:
@@ -93,23 +92,31 @@ def _numpy(tensor: Tensor) -> NDArray[Any]:
 
 
 def _build(model: str | os.PathLike[str]) -> Any:
-    """Return the module of a checkpoint file or of an architecture's name.
+    """Return the module of a checkpoint, of an exported model (shipped or not), or of an architecture's name.
 
     Raises:
         GcposeError: no such file or architecture, or the checkpoint does not say which one it is of.
     """
-    from gcpose_trt.model import build_model, load_checkpoint
+    from gcpose_trt.model import CONFIGS, build_model, load_checkpoint
     from gcpose_trt.model.checkpoint import read_checkpoint
 
-    path = Path(model)
-    if path.suffix not in CHECKPOINT_SUFFIXES:
-        return build_model(os.fspath(model))
+    name = os.fspath(model)
+    if name in bundle.shipped_names():
+        path = bundle.find(name).detector.parent
+    elif name in CONFIGS:
+        return build_model(name)
+    else:
+        path = Path(model)
+        if not path.exists():
+            raise GcposeError(
+                f"no model {name!r}; give a checkpoint, an exported model, or one of {', '.join(CONFIGS)}"
+            )
     content = read_checkpoint(path)
-    name = content.get("config")
-    if not isinstance(name, str):
+    config = content.get("config")
+    if not isinstance(config, str):
         raise GcposeError(
             f"{path} does not name its architecture; make it one of ours with gcpose-trt import-checkpoint"
         )
-    network = build_model(name)
+    network = build_model(config)
     load_checkpoint(network, content)
     return network
