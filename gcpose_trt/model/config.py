@@ -108,7 +108,6 @@ CONFIGS = {
         ),
         box=BoxConfig(hidden=256, max_people=30),
         keypoint=KeypointConfig(channels=96, convs=2, samples_per_cell=2, score_radius=4.5),
-        min_score=0.3,
         keypoint_threshold=0.3,
         rank="box*keypoints",
     ),
