@@ -65,11 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--threads", type=int, default=2, help="CPU threads of each")
     options.add_argument("--size", help="our input; the model's own if not given")
     options.add_argument("--movenet-size", type=int, default=512, help="long side of its input")
-    options.add_argument("--spinning", action="store_true", help="let MoveNet's threads wait busily; ours do not")
     args = options.parse_args(argv)
 
     frames = read_frames(args.clip, args.frames)
-    peer = MoveNetMultiPose(args.movenet, args.movenet_size, threads=args.threads, spinning=args.spinning)
+    peer = MoveNetMultiPose(args.movenet, args.movenet_size, threads=args.threads)
     with PoseEstimator(args.model, size=args.size, threads=args.threads) as ours:
         measured = interleave(ours, peer, frames, args.warmup)
         _, timing = ours.run(frames[0])
@@ -92,7 +91,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "frames": len(frames),
         "clip": args.clip.name,
         "clip_size": list(frames[0].shape[:2]),
-        "movenet_spinning": args.spinning,
     }
     write(args.json, record({"settings": settings, **measured}))
     return 0

@@ -30,20 +30,18 @@ class MoveNetMultiPose:
         size: long side of the input; the short side is padded to a multiple of 32.
         min_score: people below this score are left out.
         threads: CPU threads of one call.
-        spinning: whether ONNX Runtime's threads wait busily; `PoseEstimator`'s do not.
 
     Raises:
         GcposeError: the file is missing or is another network.
     """
 
-    def __init__(
-        self, path: Path, size: int = 512, min_score: float = 0.3, threads: int | None = None, spinning: bool = False
-    ) -> None:
+    def __init__(self, path: Path, size: int = 512, min_score: float = 0.3, threads: int | None = None) -> None:
         if not path.is_file():
             raise GcposeError(f"no MoveNet MultiPose at {path}; give its ONNX file with --movenet")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+        # As in our own backend, so that the two wait for their threads alike.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()
         if source.type != "tensor(int32)" or target.shape != [1, PEOPLE, NUMBERS]:
