@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def test_a_thumbnail_does_not_hide_the_missing_end(tmp_path: Path) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG", os.urandom(100)])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG", RNG.bytes(100)])
 def test_not_an_image(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(content)
