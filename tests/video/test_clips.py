@@ -129,7 +129,7 @@ def test_index_without_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"hello\n" * 100, b"#EXTM3U\n#EXTINF:1,\nother.ts\n", bytes(5000), os.urandom(5000)]
+    "content", [b"hello\n" * 100, b"#EXTM3U\n#EXTINF:1,\nother.ts\n", bytes(5000), np.random.default_rng(0).bytes(5000)]
 )
 @pytest.mark.parametrize("name", ["file.mp4", "file.txt", "file.m3u8"])
 def test_not_a_video(tmp_path: Path, name: str, content: bytes) -> None:
