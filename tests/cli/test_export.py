@@ -59,7 +59,7 @@ def test_models_and_checkpoints_that_are_none(capsys: pytest.CaptureFixture[str]
 
 
 def test_missing_images(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_model: Any) -> None:
-    arguments = ["mobile", "--output", str(tmp_path / "out"), "--images", str(tmp_path / "none")]
+    arguments = ["r50", "--output", str(tmp_path / "out"), "--images", str(tmp_path / "none")]
     assert "no file" in refused(capsys, *arguments)
     assert not (tmp_path / "out").exists()
 

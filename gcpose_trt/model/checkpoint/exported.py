@@ -57,6 +57,8 @@ def read_exported(path: Path) -> dict[str, Any]:
         from onnx.numpy_helper import to_array
     except ImportError as error:
         raise MissingDependencyError("onnx", "export", "reading the weights of an ONNX model") from error
+    from gcpose_trt.model import build_model  # which imports this package
+
     paths = bundle.find(path)
     state: dict[str, Tensor] = {}
     infos = []
@@ -73,6 +75,8 @@ def read_exported(path: Path) -> dict[str, Any]:
             if tensor.name.startswith(PREFIX):
                 state[tensor.name.removeprefix(PREFIX)] = torch.from_numpy(to_array(tensor).copy())
     info = bundle.check_pair(infos[0], infos[1], paths)
+    own = build_model(info.model).state_dict()
+    state = {name: tensor for name, tensor in state.items() if name in own}  # the rest is anchors and pixel means
     if weights_digest(state) != info.weights_sha256:
         raise CheckpointError(
             f"{paths.detector.parent} does not hold the weights that it was exported from; export the model again from "
