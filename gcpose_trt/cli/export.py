@@ -48,34 +48,19 @@ def _say(line: str) -> None:
 
 def _load(name: str, checkpoint: Path | None) -> GCPoseRCNN:
     """Build the network that MODEL names, or that a checkpoint file says it is of."""
-    from gcpose_trt.model import CONFIGS, build_model, load_checkpoint
-    from gcpose_trt.runtime.bundle import find, shipped_names
+    from gcpose_trt.model import CONFIGS, build_model, load_checkpoint, load_model
+    from gcpose_trt.runtime.bundle import shipped_names
 
-    if name in CONFIGS:
-        model = build_model(name)
-        if checkpoint is None and name in shipped_names():
-            checkpoint = find(name).detector.parent
-        if checkpoint is not None:
-            load_checkpoint(model, checkpoint)
-        else:
+    if checkpoint is None:
+        if name in CONFIGS and name not in shipped_names():
             _say(
                 f"no --checkpoint: {name} gets random weights; its nearly equal scores may fail the check (--no-verify)"
             )
-        return model
-    if not Path(name).is_file():
-        raise GcposeError(f"{name!r} is neither a model nor a file; choose one of {', '.join(CONFIGS)} or a checkpoint")
-    if checkpoint is not None:
-        raise GcposeError(f"{name} is a checkpoint already; leave --checkpoint out, or give the name of a model")
-    from gcpose_trt.model.checkpoint import read_checkpoint
-
-    content = read_checkpoint(name)
-    config = content.get("config")
-    if not isinstance(config, str):
-        raise GcposeError(
-            f"{name} does not say what model it is of; use gcpose-trt export {'|'.join(CONFIGS)} --checkpoint {name}"
-        )
-    model = build_model(config)
-    load_checkpoint(model, content)
+        return load_model(name)
+    if name not in CONFIGS:
+        raise GcposeError(f"with --checkpoint, MODEL is one of {', '.join(CONFIGS)}, not {name}; leave one of them out")
+    model = build_model(name)
+    load_checkpoint(model, checkpoint)
     return model
 
 

@@ -49,7 +49,7 @@ def test_models_and_checkpoints_that_are_none(capsys: pytest.CaptureFixture[str]
     broken.write_bytes(b"not a checkpoint")
     assert "broken.pth" in refused(capsys, "mobile", "--checkpoint", str(broken), *out)
     assert "broken.pth" in refused(capsys, str(broken), *out)
-    assert "leave --checkpoint out" in refused(capsys, str(broken), "--checkpoint", str(broken), *out)
+    assert "leave one of them out" in refused(capsys, str(broken), "--checkpoint", str(broken), *out)
     bare = tmp_path / "bare.pth"
     torch.save({"weight": torch.zeros(1)}, bare)
     assert "does not say what model" in refused(capsys, str(bare), *out)

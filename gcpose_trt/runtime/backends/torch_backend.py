@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError, MissingDependencyError
-from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends import Detections
 from gcpose_trt.runtime.info import FORMAT, ModelInfo
 
@@ -43,8 +41,10 @@ class TorchBackend:
             raise MissingDependencyError("torch", "train", "the PyTorch backend") from error
         if threads is not None:
             torch.set_num_threads(threads)
+        from gcpose_trt.model import load_model
+
         self._torch = torch
-        self._model = _build(model) if isinstance(model, (str, os.PathLike)) else model
+        self._model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
         self._model.eval()
         # A module takes any size, and has no second file that it must match.
         record = {"format": FORMAT, "size": None, "weights_sha256": "", **self._model.metadata()}
@@ -89,34 +89,3 @@ class TorchBackend:
 def _numpy(tensor: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = tensor.cpu().numpy()
     return array
-
-
-def _build(model: str | os.PathLike[str]) -> Any:
-    """Return the module of a checkpoint, of an exported model (shipped or not), or of an architecture's name.
-
-    Raises:
-        GcposeError: no such file or architecture, or the checkpoint does not say which one it is of.
-    """
-    from gcpose_trt.model import CONFIGS, build_model, load_checkpoint
-    from gcpose_trt.model.checkpoint import read_checkpoint
-
-    name = os.fspath(model)
-    if name in bundle.shipped_names():
-        path = bundle.find(name).detector.parent
-    elif name in CONFIGS:
-        return build_model(name)
-    else:
-        path = Path(model)
-        if not path.exists():
-            raise GcposeError(
-                f"no model {name!r}; give a checkpoint, an exported model, or one of {', '.join(CONFIGS)}"
-            )
-    content = read_checkpoint(path)
-    config = content.get("config")
-    if not isinstance(config, str):
-        raise GcposeError(
-            f"{path} does not name its architecture; make it one of ours with gcpose-trt import-checkpoint"
-        )
-    network = build_model(config)
-    load_checkpoint(network, content)
-    return network
