@@ -18,6 +18,9 @@ from gcpose_trt.video.frames import Frame, Image
 _REMEDY = "give a video such as .mp4, .mov, .mkv or .avi"
 # FFmpeg reads text files as pictures of a terminal, and playlists as what they point at.
 _NO_VIDEO = {"tty", "hls", "concat", "ansi", "bin"}
+# Titles in some old encoding must not keep a clip from being shown. PyAV 19 no longer decodes them strictly, nor takes
+# the option.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _BT709, _UNSPECIFIED = 1, 2  # ISO/IEC 23091-2's numbers of colour matrices
 
 
@@ -93,7 +96,7 @@ class VideoSource:
 def _open(path: Path) -> Any:
     try:
         # A file, whatever its name: FFmpeg would take "a:b.mp4" for an address.
-        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        return av.open(f"file:{path}", mode="r", **_METADATA)
     except FileNotFoundError:
         raise GcposeError(f"no file {path}; check the path") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
