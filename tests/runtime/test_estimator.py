@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -190,7 +191,7 @@ def test_closing_waits_for_calls(tiny: Path) -> None:
         call = pool.submit(estimator, frame)
         assert inside.wait(10)
         closing = pool.submit(estimator.close)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(futures.TimeoutError):
             closing.result(0.2)
         go_on.set()
         assert len(call.result(10)) == 1
