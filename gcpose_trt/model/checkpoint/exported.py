@@ -75,7 +75,8 @@ def read_exported(path: Path) -> dict[str, Any]:
             if tensor.name.startswith(PREFIX):
                 state[tensor.name.removeprefix(PREFIX)] = torch.from_numpy(to_array(tensor).copy())
     info = bundle.check_pair(infos[0], infos[1], paths)
-    own = build_model(info.model).state_dict()
+    with torch.device("meta"):  # only the names are wanted
+        own = build_model(info.model).state_dict()
     state = {name: tensor for name, tensor in state.items() if name in own}  # the rest is anchors and pixel means
     if weights_digest(state) != info.weights_sha256:
         raise CheckpointError(
