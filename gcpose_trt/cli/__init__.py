@@ -19,6 +19,11 @@ COMMANDS = {
     "export": "trace a PyTorch model into ONNX",
     "train": "train a model on COCO-format data",
     "import-checkpoint": "turn a checkpoint from elsewhere into one of ours",
+    "plugins": "build the TensorRT plugin library",
+    "build-engine": "turn a model into TensorRT engines",
+    "inspect": "show what an engine holds",
+    "compare": "compare two backends or precisions stage by stage",
+    "doctor": "check this machine: driver, GPU, TensorRT, plugins, OpenCV, ONNX Runtime",
 }
 
 
