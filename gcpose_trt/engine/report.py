@@ -1,0 +1,83 @@
+"""Lines for people: what was built, what an engine holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gcpose_trt.engine.inspection import Layer
+from gcpose_trt.runtime.engine_record import EngineRecord
+
+_BAR = 28
+
+
+def describe_record(record: EngineRecord) -> list[str]:
+    """Return the metadata of an engine folder, one fact a line."""
+    gpu = f"{record.gpu.name} (compute capability {record.gpu.compute_capability})" if record.gpu else "no GPU needed"
+    name = "TensorRT-RTX" if record.target == "tensorrt-rtx" else "TensorRT"
+    height, width = record.size
+    library = record.plugin_library
+    lines = [
+        f"model        {record.model.get('model')} {height}x{width}, batch {record.batch}, up to {record.max_people} "
+        f"people in buckets {', '.join(map(str, record.buckets))}",
+        f"precision    {record.precision}",
+        f"built with   {name} {record.tensorrt} on {record.os}, {gpu}, {record.created}, {record.build_seconds:.1f} s",
+        f"GCM          {record.gcm}",
+        f"RoIAlign     {record.roi_align}",
+        f"plugins      {library.path} ({library.interface or 'unknown interface'})" if library else "plugins      none",
+    ]
+    if record.outside:
+        lines.append(f"not inside   {', '.join(record.outside)}")
+    for graph, file in record.files.items():
+        counts = record.inspection.get(graph, {})
+        lines.append(f"{graph:<12} {file.name}, {size_text(file.bytes)}, {precision_text(counts)}")
+    return [*lines, *(f"note         {note}" for note in record.notes), f"build again  {record.command}"]
+
+
+def precision_text(inspection: dict[str, Any]) -> str:
+    """Return "42 layers: 40 FP16, 2 FP32" of one entry of `EngineRecord.inspection`."""
+    counts = inspection.get("by_precision") or {}
+    total = inspection.get("layers", 0)
+    return f"{total} layers: " + (", ".join(f"{count} {name}" for name, count in counts.items()) or "of unknown types")
+
+
+def describe_io(tensors: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the inputs and outputs of an engine, one a line."""
+    return [
+        f"  {'input ' if tensor['is_input'] else 'output'} {tensor['name']:<14} {tensor['dtype']:<8} "
+        f"({', '.join('any' if side < 0 else str(side) for side in tensor['shape'])})"
+        for tensor in tensors
+    ]
+
+
+def largest(layers: list[Layer], count: int) -> list[Layer]:
+    """Return the layers that move the most bytes, the largest first."""
+    return sorted(layers, key=lambda layer: -layer.size)[:count]
+
+
+def draw_layers(layers: list[Layer], count: int) -> list[str]:
+    """Return bars of the largest layers, for a terminal."""
+    chosen = largest(layers, count)
+    most = max((layer.size for layer in chosen), default=0) or 1
+    return [
+        f"  {short_name(layer.name, 44):<44} {layer.precision:<5} {size_text(layer.size):>9} "
+        f"{'#' * round(layer.size / most * _BAR)}"
+        for layer in chosen
+    ]
+
+
+def short_name(name: str, width: int) -> str:
+    """Shorten a name in the middle: its first and last nodes say the most."""
+    if len(name) <= width:
+        return name
+    head = (width - 3) * 2 // 3
+    return f"{name[:head]}...{name[len(name) - (width - 3 - head) :]}"
+
+
+def size_text(count: float) -> str:
+    """Return "12.3 MiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

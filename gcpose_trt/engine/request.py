@@ -1,0 +1,168 @@
+"""What the user asked for, and the command that asks for the same again."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.engine_record import PRECISIONS, TARGETS
+from gcpose_trt.runtime.info import ModelInfo
+from gcpose_trt.runtime.preprocess import DIVISOR, parse_size
+
+CHOICES = ("plugin", "native")
+# More has never been seen in an image; a bucket more doubles the memory of the pose engine.
+LARGEST_CROWD = 300
+LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One run of `gcpose-trt build-engine`.
+
+    Attributes:
+        model: a name, a checkpoint, or a folder with the two ONNX files.
+        output: the engine folder to write.
+        precision: "fp32", "fp16" or "int8".
+        size: (H, W) of the input, None for the model's own default.
+        max_people: most people, None for the model's own.
+        gcm: "plugin" or "native".
+        roi_align: "plugin" or "native".
+        target: "tensorrt" or "tensorrt-rtx".
+        workspace: MiB of scratch memory that a layer may use, None for TensorRT's default, the whole GPU.
+        low_memory: trade speed of the engine and of the build for memory.
+        timing_cache: a file, "off", or None for one of the user's cache folder.
+        reproducible: as much determinism as this TensorRT offers.
+        plugins: the plugin library, None for the one that `gcpose-trt plugins build` made.
+        batch: frames in a call of the detector.
+        verbose: show what TensorRT says.
+    """
+
+    model: str
+    output: Path
+    precision: str = "fp16"
+    size: tuple[int, int] | None = None
+    max_people: int | None = None
+    gcm: str = "plugin"
+    roi_align: str = "plugin"
+    target: str = "tensorrt"
+    workspace: int | None = None
+    low_memory: bool = False
+    timing_cache: str | None = None
+    reproducible: bool = False
+    plugins: Path | None = None
+    batch: int = 1
+    verbose: bool = False
+
+    def check(self) -> None:
+        """Raise GcposeError for a value that no model could be built with."""
+        for name, value, choices in (
+            ("precision", self.precision, PRECISIONS),
+            ("target", self.target, TARGETS),
+            ("gcm", self.gcm, CHOICES),
+            ("roi-align", self.roi_align, CHOICES),
+        ):
+            if value not in choices:
+                raise GcposeError(f"--{name} is one of {', '.join(choices)}, not {value}; choose one of them")
+        if self.size is not None:
+            parse_size(self.size)
+        for name, number, most in (
+            ("max-people", self.max_people, LARGEST_CROWD),
+            ("batch", self.batch, LARGEST_BATCH),
+        ):
+            if number is not None and not 1 <= number <= most:
+                raise GcposeError(f"--{name} is from 1 to {most}, not {number}; choose a number in between")
+        if self.workspace is not None and self.workspace < 1:
+            raise GcposeError(f"--workspace is in MiB and at least 1, not {self.workspace}; choose 1024, say")
+
+    @property
+    def command(self) -> str:
+        """The command that builds the same again, from any folder."""
+        words = ["gcpose-trt", "build-engine", _absolute(self.model), "--precision", self.precision]
+        if self.size is not None:
+            words += ["--size", f"{self.size[0]}x{self.size[1]}"]
+        if self.max_people is not None:
+            words += ["--max-people", str(self.max_people)]
+        for option, value, default in (
+            ("--gcm", self.gcm, "plugin"),
+            ("--roi-align", self.roi_align, "plugin"),
+            ("--target", self.target, "tensorrt"),
+            ("--batch", self.batch, 1),
+            ("--workspace", self.workspace, None),
+        ):
+            if value != default:
+                words += [option, str(value)]
+        if self.timing_cache is not None:
+            off = self.timing_cache == "off"
+            words += ["--timing-cache", "off" if off else str(Path(self.timing_cache).absolute())]
+        if self.plugins is not None:
+            words += ["--plugins", str(self.plugins.absolute())]
+        words += ["--low-memory"] * self.low_memory + ["--reproducible"] * self.reproducible
+        return shlex.join([*words, "--output", str(self.output.absolute())])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return values that JSON takes."""
+        values = asdict(self)
+        return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> BuildRequest:
+        """Reverse `to_dict`."""
+        plugins, size = values["plugins"], values["size"]
+        return cls(
+            **{
+                **values,
+                "output": Path(values["output"]),
+                "plugins": None if plugins is None else Path(plugins),
+                "size": None if size is None else (int(size[0]), int(size[1])),
+            }
+        )
+
+
+def choose_size(size: tuple[int, int] | None, info: ModelInfo) -> tuple[int, int]:
+    """Return the input size of an engine.
+
+    Args:
+        size: what the user asked for, or None.
+        info: the model; where it says nothing of the short side, a square lets frames of both orientations in.
+
+    Raises:
+        GcposeError: the model was exported for one size only, another one.
+    """
+    if info.size is not None:
+        if size is not None and size != info.size:
+            raise GcposeError(
+                f"the model was exported for {info.size[0]}x{info.size[1]} only, not {size[0]}x{size[1]}; "
+                "leave --size out, or export it again with --size dynamic"
+            )
+        return info.size
+    if size is None:
+        size = _round_up(info.long if info.short is None else info.short), _round_up(info.long)
+    parse_size(size)
+    return size
+
+
+def choose_people(count: int | None, info: ModelInfo) -> int:
+    """Return the number of people of an engine.
+
+    Raises:
+        GcposeError: more than the model returns.
+    """
+    if count is not None and count > info.max_people:
+        raise GcposeError(
+            f"the model returns at most {info.max_people} people, not {count}; choose fewer, or export it again with "
+            f"--max-people {count}"
+        )
+    return min(info.max_people, LARGEST_CROWD) if count is None else count
+
+
+def _round_up(side: int) -> int:
+    return -(-side // DIVISOR) * DIVISOR
+
+
+def _absolute(model: str) -> str:
+    """A name stays a name; a path must mean the same from another folder."""
+    path = Path(model)
+    return str(path.absolute()) if path.exists() and model != path.name else model
