@@ -69,6 +69,21 @@ class BoxHead(nn.Module):
         Returns:
             boxes (B, K, 4) float32, scores (B, K) in falling order, count (B,) int64; zeros past the count.
         """
+        boxes, score = self.score(features, proposals, count, image_size)
+        index, found = nms(
+            boxes,
+            score,
+            torch.zeros(score.shape[1], dtype=torch.int64, device=score.device),
+            iou_threshold=self.config.nms_threshold,
+            score_threshold=self.config.score_threshold,
+            max_outputs=self.config.max_people,
+        )
+        return select(boxes, index, found), select(score[..., None], index, found)[..., 0], found
+
+    def score(
+        self, features: Mapping[str, Tensor], proposals: Tensor, count: Tensor, image_size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, P, 4) and scores (B, P) of all proposals in their order; arguments as `detect`."""
         batch, per_image, _ = proposals.shape
         image = torch.arange(batch, device=proposals.device)[:, None].expand(batch, per_image).reshape(-1)
         logits, deltas = self(features, proposals.reshape(-1, 4), image)
@@ -76,13 +91,4 @@ class BoxHead(nn.Module):
         boxes = decode_boxes(deltas, proposals.reshape(-1, 4), DELTA_WEIGHTS).reshape(batch, per_image, 4)
         boxes = clip_boxes(boxes, image_size)
         slot = torch.arange(per_image, device=proposals.device)
-        score = torch.where(slot < count[:, None], score, torch.zeros_like(score))
-        index, found = nms(
-            boxes,
-            score,
-            torch.zeros_like(slot),
-            iou_threshold=self.config.nms_threshold,
-            score_threshold=self.config.score_threshold,
-            max_outputs=self.config.max_people,
-        )
-        return select(boxes, index, found), select(score[..., None], index, found)[..., 0], found
+        return boxes, torch.where(slot < count[:, None], score, torch.zeros_like(score))

@@ -134,7 +134,10 @@ class GCPoseRCNN(nn.Module):
             boxes: (N, 4) float32 people's boxes, not enlarged.
             batch_index: (N,) int64, row of p2.
         """
-        logits = self.keypoint_logits(p2, boxes, batch_index)
+        return self.decode(self.keypoint_logits(p2, boxes, batch_index), boxes)
+
+    def decode(self, logits: Tensor, boxes: Tensor) -> Tensor:
+        """Return keypoints (N, 17, 3) of the logits over the enlarged boxes of `boxes` (N, 4)."""
         config = self.config.keypoint
         return keypoint_decode(
             logits,
