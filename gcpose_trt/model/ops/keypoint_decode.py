@@ -74,7 +74,7 @@ def keypoint_decode(logits: Tensor, boxes: Tensor, *, samples_per_cell: int = 4,
     """Find each joint's place and score.
 
     Args:
-        logits: (N, K, S, S) float32.
+        logits: (N, K, S, S) float.
         boxes: (N, 4) float32 xyxy, the enlarged boxes that the maps cover.
         samples_per_cell: of the first step. Two find the peak of any smooth map; four also that of white noise, in 199
             cases of 200.
@@ -85,7 +85,7 @@ def keypoint_decode(logits: Tensor, boxes: Tensor, *, samples_per_cell: int = 4,
     Returns:
         (N, K, 3) float32: x, y in the pixels of the boxes, and the score.
     """
-    n, joints, size, _ = logits.shape
+    n, joints = logits.shape[:2]
     if torch.onnx.is_in_onnx_export():
         return torch.onnx.ops.symbolic(
             "gcpose::KeypointDecode",
@@ -96,7 +96,14 @@ def keypoint_decode(logits: Tensor, boxes: Tensor, *, samples_per_cell: int = 4,
             version=1,
         )
     if n == 0:
-        return logits.new_zeros(0, joints, 3)
+        return logits.new_zeros(0, joints, 3, dtype=torch.float32)
+    # Half a byte of mantissa is a step of a pixel and more: float32 whatever autocast says.
+    with torch.autocast(logits.device.type, enabled=False):
+        return _decode(logits.float(), boxes.float(), samples_per_cell, score_radius)
+
+
+def _decode(logits: Tensor, boxes: Tensor, samples_per_cell: int, score_radius: float) -> Tensor:
+    size = logits.shape[-1]
     width, height, pixel_width, pixel_height = _box_pixels(boxes)
     padded = F.pad(logits, (2, 2, 2, 2), mode="replicate")
 

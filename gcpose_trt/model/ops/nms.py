@@ -16,10 +16,10 @@ def _keep_greedy(boxes: Tensor, iou_threshold: float) -> Tensor:
     A box is kept when no kept box before it overlaps it. Repeating that sentence for all boxes at once until nothing
     changes gives the greedy answer: after k rounds the first k boxes are final, and in practice a few rounds suffice.
     """
-    overlaps = (box_iou(boxes, boxes) > iou_threshold).triu(1).float()
+    overlaps = (box_iou(boxes, boxes) > iou_threshold).triu(1)
     keep = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
     while True:
-        updated = (keep.float() @ overlaps) == 0
+        updated = ~(overlaps & keep[:, None]).any(0)
         if torch.equal(updated, keep):
             return keep
         keep = updated
