@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.export.frames import read_frames
+from gcpose_trt.video.sampling import read_frames
 from gcpose_trt.export.record import write_record
 from gcpose_trt.export.tracing import trace_detector, trace_pose
 from gcpose_trt.export.verification import Stage, compare, table

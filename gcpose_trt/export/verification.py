@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gcpose_trt.compare.matching import match
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.backends import Backend, Detections
 from gcpose_trt.runtime.preprocess import Image, SizeRule, fit, place
@@ -63,7 +64,7 @@ class _Collector:
         for row in range(len(a)):
             n, m = int(expected.count[row]), int(found.count[row])
             self.count.append(abs(n - m))
-            pairs = match(expected.boxes[row, :n], found.boxes[row, :m])
+            pairs = match(expected.boxes[row, :n], found.boxes[row, :m], SAME_BOX_IOU)
             self.boxes += max(n, m)
             self.pairs += len(pairs)
             if len(pairs):
@@ -115,23 +116,6 @@ def _within(differences: Sequence[float], limit: float) -> bool:
 def _stage(name: str, differences: Sequence[float], limit: str, agrees: bool) -> Stage:
     values = np.array(differences or [0.0])
     return Stage(name, float(values.max()), float(np.median(values)), limit, agrees)
-
-
-def match(expected: Array, found: Array) -> NDArray[np.int64]:
-    """Return pairs (M, 2) of rows of two sets of boxes (N, 4) that are each other's best, above SAME_BOX_IOU."""
-    if not len(expected) or not len(found):
-        return np.zeros((0, 2), np.int64)
-    low = np.maximum(expected[:, None, :2], found[None, :, :2])
-    high = np.minimum(expected[:, None, 2:], found[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    area_a = (expected[:, 2:] - expected[:, :2]).prod(-1)
-    area_b = (found[:, 2:] - found[:, :2]).prod(-1)
-    union = area_a[:, None] + area_b[None] - shared
-    overlap = np.where(union > 0, shared / np.maximum(union, 1e-12), 0)
-    best = overlap.argmax(1)
-    rows = np.arange(len(expected))
-    mutual = (overlap.argmax(0)[best] == rows) & (overlap[rows, best] > SAME_BOX_IOU)
-    return np.stack([rows[mutual], best[mutual]], 1)
 
 
 def check_inputs(frames: Sequence[Image], rule: SizeRule) -> list[tuple[Image, NDArray[np.int64]]]:

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose
 pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.export.verification import check_inputs, compare, match, table
+from gcpose_trt.export.verification import check_inputs, compare, table
 from gcpose_trt.runtime.backends import Detections
 from gcpose_trt.runtime.preprocess import SizeRule
 
@@ -127,14 +127,6 @@ def test_nobody_in_the_images() -> None:
 def test_another_shape_of_p2() -> None:
     with pytest.raises(GcposeError, match="P2 has shape"):
         verdicts(FakeBackend(lambda found: replace(found, p2=found.p2[:, :1])))
-
-
-def test_match() -> None:
-    a = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [5, 5, 5, 5]], np.float32)
-    b = np.array([[20, 20, 30, 30.01], [0, 0, 10, 9.0], [5, 5, 5, 5]], np.float32)
-    assert match(a, b).tolist() == [[1, 0]]
-    assert match(a, b[:0]).shape == (0, 2)
-    assert match(a[:0], b).shape == (0, 2)
 
 
 def test_inputs_vary_in_size_and_batch() -> None:

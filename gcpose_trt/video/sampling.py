@@ -1,4 +1,4 @@
-"""Frames on which an export is checked."""
+"""A few frames out of images or a clip, for checks of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames for the check, from a folder or a clip."""
+"""A few frames, from a folder or a clip."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
-pytest.importorskip("onnxscript", reason="onnxscript is not installed; pip install 'gcpose-trt[export]'")
-
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.export import frames as frames_module
-from gcpose_trt.export.frames import read_frames
+from gcpose_trt.video import sampling
+from gcpose_trt.video.sampling import read_frames
 from tests.support.clips import make_clip
 
 
@@ -42,7 +39,7 @@ def test_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
     with pytest.raises(GcposeError, match=r"broken\.jpg"):
         read_frames(tmp_path)
-    monkeypatch.setattr(frames_module, "SAMPLE_CLIP", tmp_path / "sample.mp4")
+    monkeypatch.setattr(sampling, "SAMPLE_CLIP", tmp_path / "sample.mp4")
     with pytest.raises(GcposeError, match=r"sample clip .* is missing; .*--images"):
         read_frames()
 
