@@ -224,5 +224,4 @@ def _errors() -> Iterator[None]:
         call, _, words = str(error).partition(" failed: ")
         words = re.split(r" - ", words)[0].strip()
         code = OUT_OF_MEMORY if isinstance(error, drv.MemoryError) else _WORDS.get(words)
-        # Without its traceback, whose frames could keep an object of pycuda alive until its context is not current.
-        raise CudaError(call, code, words) from error.with_traceback(None)
+        raise CudaError(call, code, words) from error

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -170,8 +172,10 @@ class Stream(_Owned):
         super().__init__()
         _call("cuStreamCreate", ctypes.byref(self._handle), flags)
 
-    def synchronize(self) -> None:
-        _call("cuStreamSynchronize", self._handle)
+    @property
+    def synchronize(self) -> Callable[[], None]:
+        # pycuda's methods have no Python frame, in which a traceback would keep the stream from being destroyed in time.
+        return partial(_call, "cuStreamSynchronize", self._handle)
 
     def wait_for_event(self, event: Event) -> None:
         _call("cuStreamWaitEvent", self._handle, event._handle, 0)
