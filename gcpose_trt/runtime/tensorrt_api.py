@@ -321,7 +321,7 @@ def _register_with_c(library: Path, nvinfer: ctypes.CDLL) -> ctypes.CDLL:
 
 def _make_logger(module: ModuleType, log: Log) -> Any:
     severities = {
-        getattr(module.ILogger, member): text
+        getattr(module.ILogger.Severity, member): text
         for member, text in {
             "INTERNAL_ERROR": "internal error",
             "ERROR": "error",

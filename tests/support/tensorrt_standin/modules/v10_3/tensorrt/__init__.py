@@ -1,0 +1,5 @@
+"""Stand-in for the Python module of TensorRT 10.3; see tests.support.tensorrt_standin. NOT TensorRT."""
+
+from tests.support.tensorrt_standin.surfaces import names
+
+globals().update(names("10.3"))
