@@ -174,7 +174,7 @@ class Stream(_Owned):
 
     @property
     def synchronize(self) -> Callable[[], None]:
-        # pycuda's methods have no Python frame, in which a traceback would keep the stream from being destroyed in time.
+        # pycuda's methods have no Python frame, in which a traceback would keep the stream alive for too long.
         return partial(_call, "cuStreamSynchronize", self._handle)
 
     def wait_for_event(self, event: Event) -> None:
@@ -238,14 +238,17 @@ def mem_get_info() -> tuple[int, int]:
     return free.value, total.value
 
 
+# These drop their argument before they call, because pycuda has no Python frame that a traceback would keep it alive in.
 def memcpy_htod_async(dest: int, src: np.ndarray, stream: Stream) -> None:
-    size = ctypes.c_size_t(src.nbytes)
-    _call("cuMemcpyHtoDAsync_v2", ctypes.c_ulonglong(dest), ctypes.c_void_p(src.ctypes.data), size, stream._handle)
+    handle, size = stream._handle, ctypes.c_size_t(src.nbytes)
+    del stream
+    _call("cuMemcpyHtoDAsync_v2", ctypes.c_ulonglong(dest), ctypes.c_void_p(src.ctypes.data), size, handle)
 
 
 def memcpy_dtoh_async(dest: np.ndarray, src: int, stream: Stream) -> None:
-    size = ctypes.c_size_t(dest.nbytes)
-    _call("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(dest.ctypes.data), ctypes.c_ulonglong(src), size, stream._handle)
+    handle, size = stream._handle, ctypes.c_size_t(dest.nbytes)
+    del stream
+    _call("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(dest.ctypes.data), ctypes.c_ulonglong(src), size, handle)
 
 
 def memset_d8_async(dest: int, data: int, size: int, stream: Stream) -> None:
