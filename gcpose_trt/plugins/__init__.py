@@ -1,0 +1,1 @@
+"""Our CUDA plugins from Python: building the library, finding it, and calling its kernels. Imports no torch."""
