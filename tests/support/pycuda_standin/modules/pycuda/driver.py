@@ -238,7 +238,7 @@ def mem_get_info() -> tuple[int, int]:
     return free.value, total.value
 
 
-# These drop their argument before they call, because pycuda has no Python frame that a traceback would keep it alive in.
+# These drop their argument before they call: pycuda has no Python frame that a traceback would keep it alive in.
 def memcpy_htod_async(dest: int, src: np.ndarray, stream: Stream) -> None:
     handle, size = stream._handle, ctypes.c_size_t(src.nbytes)
     del stream
