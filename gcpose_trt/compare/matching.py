@@ -23,7 +23,9 @@ def overlap(a: Array, b: Array) -> Array:
 
 
 def match(a: Array, b: Array, least: float) -> NDArray[np.int64]:
-    """Return pairs (P, 2) of rows of boxes `a` (N, 4) and `b` (M, 4) that overlap each other the most.
+    """Return pairs (P, 2) of rows of boxes `a` (N, 4) and `b` (M, 4), in the order of `a`.
+
+    The pair that overlaps most goes first, then the next of the rows that are left; equal ones by the lower rows.
 
     Args:
         a, b: xyxy; each row is in one pair at most.
@@ -32,7 +34,12 @@ def match(a: Array, b: Array, least: float) -> NDArray[np.int64]:
     if not len(a) or not len(b):
         return np.zeros((0, 2), np.int64)
     iou = overlap(a, b)
-    best = iou.argmax(1)
-    rows = np.arange(len(a))
-    mutual = (iou.argmax(0)[best] == rows) & (iou[rows, best] > least)
-    return np.stack([rows[mutual], best[mutual]], 1).astype(np.int64)
+    rows, columns = np.nonzero(iou > least)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for place in np.argsort(-iou[rows, columns], kind="stable"):
+        row, column = int(rows[place]), int(columns[place])
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return np.array(sorted(pairs.items()), np.int64).reshape(-1, 2)

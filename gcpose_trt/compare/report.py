@@ -80,10 +80,12 @@ def format_layers(layers: Sequence[Layer], most: int) -> str:
         layers: of `gcpose_trt.compare.layers.layers_of`.
         most: rows.
     """
-    ranked = sorted(layers, key=lambda layer: layer.growth, reverse=True)[:most]
+    ranked = sorted((layer for layer in layers if layer.growth > 0), key=lambda layer: layer.growth, reverse=True)[
+        :most
+    ]
     lines = [
-        f"layers in which the error grows most, of {len(layers)} with the same name in both "
-        "(relative root mean square error; A's inputs to each graph)",
+        f"layers in which the error grows most, of {len(layers)} with the same name in both",
+        "(relative root mean square error; every graph is fed with A's inputs)",
         f"{'graph':<12}{'op':<20}{'before':>10}{'after':>10}{'growth':>10}  output",
     ]
     for layer in ranked:

@@ -28,6 +28,16 @@ def test_two_boxes_over_one_are_one_pair() -> None:
     assert match(twice[:1], twice, 0.5).tolist() == [[0, 0]]
 
 
+def test_equal_boxes_are_paired_one_by_one() -> None:
+    twice = np.array([[0, 0, 10, 10], [0, 0, 10, 10]], np.float32)
+    assert match(twice, twice, 0.99).tolist() == [[0, 0], [1, 1]]
+
+
+def test_the_best_pair_goes_first() -> None:
+    a = np.array([[0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
+    assert match(a, a[1:], 0.5).tolist() == [[1, 0]]
+
+
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 12), st.integers(0, 2**32 - 1))
 def test_boxes_in_another_order_are_found(count: int, seed: int) -> None:
