@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.util
-import json
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from gcpose_trt import __version__
+from gcpose_trt.engine import layers_file
 from gcpose_trt.engine import machine as machines
 from gcpose_trt.engine.config import Settings
-from gcpose_trt.engine.folder import staging
+from gcpose_trt.engine.folder import TIMING_CACHE, staging
 from gcpose_trt.engine.inspection import Layer, check_precision, summary
+from gcpose_trt.engine.layers_file import Contents
 from gcpose_trt.engine.machine import Machine
 from gcpose_trt.engine.process import Listener, run_job, terminable
 from gcpose_trt.engine.request import BuildRequest
@@ -35,7 +36,6 @@ from gcpose_trt.runtime.engine_record import (
 )
 from gcpose_trt.runtime.tensorrt_api import MODULES, install_hint
 
-LAYERS_FILE = "layers.json"
 CHECKPOINTS = (".pth", ".pt", ".pkl", ".npz", ".safetensors")
 _PACKAGES = {"onnx": "onnx", "onnx_graphsurgeon": "onnx-graphsurgeon"}
 
@@ -84,11 +84,15 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
         files = {"detector": str(sources.paths.detector), "pose": str(sources.paths.pose)}
         prepared = run_job({**job, **files}, listener)
         built = _build(request, prepared, machine, library, work, listener, flags)
-        layers = {name: [Layer.from_dict(item) for item in part["layers"]] for name, part in built["parts"].items()}
+        contents = {
+            name: Contents([Layer.from_dict(layer) for layer in part["layers"]], part["io"])
+            for name, part in built["parts"].items()
+        }
+        layers = {name: item.layers for name, item in contents.items()}
         check_precision(request.precision, layers)
         for path in prepared["parts"].values():
             Path(path).unlink()
-        _write_layers(work, built)
+        layers_file.write(work, contents)
         record = _record(request, prepared, built, machine, library, work, layers)
         if sources.kept:
             record = replace(record, source={graph: str(Path(path).absolute()) for graph, path in files.items()})
@@ -114,9 +118,8 @@ def _check_plugins(request: BuildRequest) -> PluginLibrary | None:
         return None
     from gcpose_trt.plugins import library
 
-    path = library.find(request.plugins)
-    description = library.describe(path)
-    return PluginLibrary(str(path.absolute()), file_sha256(path), description.get("interface"))
+    found = library.describe(library.find(request.plugins))
+    return PluginLibrary(found["path"], found["sha256"], found["build"].get("interface"))
 
 
 @contextlib.contextmanager
@@ -180,18 +183,12 @@ def _private_cache(request: BuildRequest, work: Path, named: str | None) -> str:
 
     An earlier build's own cache, in the output folder, gives the same choices again.
     """
-    path = work / "timing.cache"
-    for source in (Path(named) if named else None, request.output / "timing.cache"):
+    path = work / TIMING_CACHE
+    for source in (Path(named) if named else None, request.output / TIMING_CACHE):
         if source is not None and source.is_file():
             shutil.copyfile(source, path)
             break
     return str(path)
-
-
-def _write_layers(work: Path, built: dict[str, Any]) -> None:
-    graphs = {name: {"layers": part["layers"], "io": part["io"]} for name, part in built["parts"].items()}
-    content = {"format": 1, "kind": "gcpose-trt layers", "graphs": graphs}
-    (work / LAYERS_FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def _record(
@@ -205,7 +202,7 @@ def _record(
 ) -> EngineRecord:
     people = int(prepared["max_people"])
     size = (int(prepared["size"][0]), int(prepared["size"][1]))
-    cache = work / "timing.cache"
+    cache = work / TIMING_CACHE
     options = {name: part["options"] for name, part in built["parts"].items()}
     kept = {"sha256": file_sha256(cache)} if cache.is_file() else {}
     return EngineRecord(
@@ -236,7 +233,7 @@ def _record(
         outside=tuple(prepared["outside"]),
         options={
             "low_memory": request.low_memory,
-            "timing_cache": "timing.cache" if kept else built["timing_cache"],
+            "timing_cache": TIMING_CACHE if kept else built["timing_cache"],
             **({"timing_cache_sha256": kept["sha256"]} if kept else {}),
             "graphs": options,
         },

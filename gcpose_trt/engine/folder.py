@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcpose_trt.engine import layers_file
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.engine_record import FILE_NAME
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-_OURS = {FILE_NAME, "layers.json", "timing.cache"}
+TIMING_CACHE = "timing.cache"
+_OURS = {FILE_NAME, layers_file.NAME, TIMING_CACHE}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ version. Only modules that build or run engines import TensorRT, and only throug
 from __future__ import annotations
 
 import collections
-import ctypes
 import importlib
 import os
 from collections.abc import Callable
@@ -17,10 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.plugins import library
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-PLUGIN_NAMES = ("MultiLevelRoiAlign", "GcmAttention", "Nms", "KeypointDecode")
-PLUGIN_VERSION = "1"
 # NumPy's names; by the names of the members of DataType.
 _DTYPES = {
     "FLOAT": "float32",
@@ -102,7 +100,6 @@ class TensorRT:
         self.target = target
         self.log = Log()
         self.logger = _make_logger(module, self.log)
-        self._libraries: list[Any] = []
 
     @property
     def version(self) -> str:
@@ -144,54 +141,17 @@ class TensorRT:
         flags = getattr(self.module, "NetworkDefinitionCreationFlag", None)
         return None if not hasattr(flags, name) else 1 << int(getattr(flags, name))
 
-    def creators(self) -> set[tuple[str, str]]:
-        """Return (name, version) of every plugin creator in the empty namespace, where the parser looks."""
-        registry = self.module.get_plugin_registry()
-        # TensorRT 10 lists creators of both interfaces in all_creators; plugin_creator_list has V2 only, gone in 11.
-        listed = registry.all_creators if hasattr(registry, "all_creators") else registry.plugin_creator_list
-        return {
-            (str(creator.name), str(creator.plugin_version))
-            for creator in listed
-            if not getattr(creator, "plugin_namespace", "")
-        }
-
-    def missing_plugins(self, needed: tuple[str, ...] = PLUGIN_NAMES) -> list[str]:
+    def missing_plugins(self) -> list[str]:
         """Return those of our plugins that the registry does not have."""
-        present = self.creators()
-        return [name for name in needed if (name, PLUGIN_VERSION) not in present]
+        return library.missing_creators(self.module.get_plugin_registry())
 
-    def load_plugins(self, path: str | os.PathLike[str], needed: tuple[str, ...] = PLUGIN_NAMES) -> None:
+    def load_plugins(self, path: str | os.PathLike[str]) -> None:
         """Load our plugin library and check that its creators are there; a second call does nothing.
 
         Raises:
             GcposeError: the library cannot be loaded, or lacks a creator.
         """
-        if not self.missing_plugins(needed):
-            return
-        library = Path(path).absolute()
-        if not library.is_file():
-            raise GcposeError(f"no plugin library {path}; build it with: gcpose-trt plugins build")
-        registry = self.module.get_plugin_registry()
-        seen = len(self.log.errors)
-        try:
-            if hasattr(registry, "load_library"):
-                handle = registry.load_library(str(library))
-            else:
-                handle = _register_with_c(library, self._native_library())
-        except (OSError, AttributeError, RuntimeError, TypeError, ValueError) as error:
-            raise GcposeError(f"cannot load the plugin library {path} ({_line(error)}); {_REBUILD_PLUGINS}") from error
-        missing = self.missing_plugins(needed)
-        if missing:
-            cause = f" ({self.log.reason(seen)})" if len(self.log.errors) > seen else ""
-            raise GcposeError(
-                f"the plugin library {path} does not bring {', '.join(missing)} to TensorRT {self.version}{cause}; "
-                f"{_REBUILD_PLUGINS}"
-            )
-        self._libraries.append(handle)
-
-    def _native_library(self) -> ctypes.CDLL:
-        """The libnvinfer that the module has loaded already: the loader finds it by its name."""
-        return ctypes.CDLL(f"libnvinfer.so.{self.version.split('.')[0]}")
+        library.load_into(self.module.get_plugin_registry(), path)
 
     def runtime(self) -> Any:
         """Return an IRuntime.
@@ -297,26 +257,9 @@ def install_hint(target: str) -> str:
     return "install it with: pip install tensorrt-cu13 (with a driver for CUDA 12 only: tensorrt-cu12)"
 
 
-_REBUILD_PLUGINS = "build it for this TensorRT with: gcpose-trt plugins build"
-
-
 def _line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
-
-
-def _register_with_c(library: Path, nvinfer: ctypes.CDLL) -> ctypes.CDLL:
-    """Register the creators of a library with TensorRT 8.5, which has no load_library.
-
-    Its Python cannot take creators from elsewhere either, so the library does it itself, given the registry.
-    """
-    nvinfer.getPluginRegistry.restype = ctypes.c_void_p
-    handle = ctypes.CDLL(str(library))
-    handle.gcpose_register_creators.argtypes = [ctypes.c_void_p]
-    handle.gcpose_register_creators.restype = ctypes.c_int32
-    if handle.gcpose_register_creators(nvinfer.getPluginRegistry()) <= 0:
-        raise RuntimeError("TensorRT's registry refused its creators")
-    return handle
 
 
 def _make_logger(module: ModuleType, log: Log) -> Any:

@@ -5,8 +5,7 @@ Every class here has the union of the generations' names; `surfaces.py` shows ea
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import ctypes
 from typing import Any
 
 import onnx
@@ -78,7 +77,7 @@ def say(logger: Any, lib: Lib, severity: str, text: str) -> None:
 
 
 class Registry:
-    """IPluginRegistry. A stand-in's "library" is a JSON file {"exports": [...], "creators": [...]}."""
+    """IPluginRegistry. It loads stand-ins of plugin libraries, see native/plugins.c, which only name their creators."""
 
     def __init__(self, lib: Lib) -> None:
         self.lib = lib
@@ -99,10 +98,11 @@ class Registry:
 
     def load_library(self, plugin_path: str) -> Any:
         entry = "getPluginCreators" if self.lib.major < 10 else "getCreators"
-        content = json.loads(Path(plugin_path).read_text())
-        if entry not in content["exports"]:
+        library = ctypes.CDLL(plugin_path)
+        if not hasattr(library, entry):
             raise RuntimeError(f"Failed to find symbol {entry} in {plugin_path}")
-        self.creators += [Creator(name) for name in content["creators"]]
+        library.standin_creators.restype = ctypes.c_char_p
+        self.creators += [Creator(name) for name in library.standin_creators().decode().split()]
         return object()
 
 
