@@ -92,14 +92,13 @@ def from_engine(trt: TensorRT, engine: Any) -> list[Layer]:
         entries = json.loads(text)["Layers"]
     except (TypeError, ValueError, KeyError) as error:
         raise GcposeError(f"TensorRT's inspector gives no layers ({error}); run again with --verbose") from error
-    last = f"[profile {engine.num_optimization_profiles - 1}]"
-    layers = []
-    for entry in entries:
-        # With ProfilingVerbosity below DETAILED, as in engines of other programs, entries are bare names.
-        layer = _from_json(entry) if isinstance(entry, dict) else Layer(str(entry), "", "other", 0, 0, ())
-        if "[profile " not in layer.name or layer.name.endswith(last):
-            layers.append(layer)
-    return layers
+    # With ProfilingVerbosity below DETAILED, as in engines of other programs, entries are bare names.
+    return _of_last_profile(
+        [
+            _from_json(entry) if isinstance(entry, dict) else Layer(str(entry), "", "other", 0, 0, ())
+            for entry in entries
+        ]
+    )
 
 
 def _shaped_context(trt: TensorRT, engine: Any) -> Any:
@@ -175,7 +174,24 @@ def from_text(text: str) -> list[Layer]:
         constants, _, outputs = rest.partition("Outputs: [")
         held = [(precision, count) for precision, count, _ in _tensors(constants)]
         layers.append(_layer(name, kind, _tensors(inputs), _tensors(outputs.partition("], TacticName")[0]), held))
-    return layers
+    return _of_last_profile(layers)
+
+
+def _of_last_profile(layers: list[Layer]) -> list[Layer]:
+    """Leave out the copies of the layers for other profiles than the last, which is that of most people.
+
+    Names end in "[profile 2]", of the second profile on. Layers that TensorRT compiled together end in "_myl2_7", the
+    seventh of the second group; their own names come from the compiler, and not all tell the profile.
+    """
+    tags = [re.search(r"\[profile (\d+)\]", layer.name) for layer in layers]
+    groups = [re.search(r"_myl(\d+)_\d+$", layer.name) for layer in layers]
+    profiles = {group.group(1): int(tag.group(1)) for tag, group in zip(tags, groups, strict=True) if tag and group}
+    own = [
+        int(tag.group(1)) if tag else profiles.get(group.group(1), 0) if group else 0
+        for tag, group in zip(tags, groups, strict=True)
+    ]
+    last = max(own, default=0)
+    return [layer for layer, profile in zip(layers, own, strict=True) if profile == last]
 
 
 def _tensors(text: str) -> list[tuple[str, int, tuple[int, ...]]]:

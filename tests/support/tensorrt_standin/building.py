@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from tests.support.tensorrt_standin.core import Layer, Lib, Network, Tensor, say
-from tests.support.tensorrt_standin.engines import HostMemory, pack
+from tests.support.tensorrt_standin.engines import IHostMemory, pack
 
 WORDS = {"FLOAT": "Float", "HALF": "Half", "INT8": "Int8", "INT32": "Int32", "INT64": "Int64", "UINT8": "UInt8"}
 
@@ -140,7 +140,7 @@ class Builder:
         if conf.cache is not None:
             conf.cache.entries |= {f"{layer.type}:{len(layer.inputs)}" for layer in net.layers}
         say(self.logger, self.lib, "INFO", "stand-in: nothing was optimised")
-        return self.lib.show("IHostMemory", HostMemory(serialise(self.lib, net, conf)))
+        return IHostMemory(serialise(self.lib, net, conf))
 
     def _problem(self, net: Network, conf: Config) -> str | None:
         dynamic = [tensor for tensor in net.inputs if -1 in tensor.shape]

@@ -104,7 +104,6 @@ CLASSES: dict[str, tuple[type, dict[str, tuple[str, str | None]]]] = {
             "progress_monitor": _FROM_10,
         },
     ),
-    "IHostMemory": (engines.HostMemory, {"nbytes": _ALL}),
     "Runtime": (engines.Runtime, {"deserialize_cuda_engine": _ALL}),
     "ICudaEngine": (
         engines.Engine,
@@ -171,11 +170,7 @@ def _shown_class(name: str, implementation: type, members: list[str], lib: core.
         return result
 
     body = {member: _delegate(member, getattr(implementation, member, None)) for member in members}
-    extra: dict[str, Any] = {}
-    if name == "IHostMemory":
-        extra["__bytes__"] = lambda self: self._core.content
-        extra["__len__"] = lambda self: len(self._core.content)
-    kind = type(name, (), {"__slots__": ("_core",), "__init__": make, **body, **extra})
+    kind = type(name, (), {"__slots__": ("_core",), "__init__": make, **body})
     kind._wrap = staticmethod(wrap)  # type: ignore[attr-defined]
     return kind
 
@@ -198,6 +193,7 @@ def names(generation: str) -> dict[str, Any]:
     members += [name for name in ("active_optimization_profile",) if name not in members]
     lib.types["IExecutionContext"] = _shown_class("IExecutionContext", Context, members, lib)
     shown = {name: kind for name, kind in lib.types.items() if name != "Severity"}
+    shown["IHostMemory"] = engines.IHostMemory
     shown["ILogger"] = type("ILogger", (core.LoggerBase,), {"Severity": lib.types["Severity"]})
     if present(_FROM_10, generation):
         shown["IProgressMonitor"] = type("IProgressMonitor", (core.LoggerBase,), {})
