@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gcpose_trt.model.ops import native
+
 
 def gcm_attention(q: Tensor, k: Tensor, v: Tensor, rel_height: Tensor, rel_width: Tensor, *, heads: int) -> Tensor:
     """Multi-head self-attention with learned relative positions, shared by the heads.
@@ -32,6 +34,8 @@ def gcm_attention(q: Tensor, k: Tensor, v: Tensor, rel_height: Tensor, rel_width
             shape=list(v.shape),
             version=1,
         )
+    if native.serves(q, k, v):
+        return native.gcm_attention(q, k, v, rel_height.to(q.dtype), rel_width.to(q.dtype), heads)
     cells, dim, channels = height * width, q.shape[1] // heads, v.shape[1]
     q = q.reshape(n, heads, dim, cells).transpose(2, 3) * dim**-0.5  # (N, heads, cells, d)
     k = k.reshape(n, heads, dim, cells)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gcpose_trt.model.ops import native
+
 CUBIC_A = -0.75  # PyTorch's and OpenCV's bicubic coefficient
 
 
@@ -95,6 +97,8 @@ def keypoint_decode(logits: Tensor, boxes: Tensor, *, samples_per_cell: int = 4,
             shape=[n, joints, 3],
             version=1,
         )
+    if native.serves(logits):
+        return native.keypoint_decode(logits, boxes, samples_per_cell, float(score_radius))
     if n == 0:
         return logits.new_zeros(0, joints, 3, dtype=torch.float32)
     # Half a byte of mantissa is a step of a pixel and more: float32 whatever autocast says.

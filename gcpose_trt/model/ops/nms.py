@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gcpose_trt.model.boxes import box_iou
+from gcpose_trt.model.ops import native
 
 
 def _keep_greedy(boxes: Tensor, iou_threshold: float) -> Tensor:
@@ -62,6 +63,9 @@ def nms(
             version=1,
         )
         return indices, count
+    if boxes.dtype == torch.float32 and native.serves(boxes, scores):
+        kept: tuple[Tensor, Tensor] = native.nms(boxes, scores, groups, iou_threshold, score_threshold, max_outputs)
+        return kept
     indices = torch.zeros(len(boxes), max_outputs, dtype=torch.int64, device=boxes.device)
     count = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
     for b in range(len(boxes)):
@@ -72,7 +76,7 @@ def nms(
         for group in torch.unique(order_groups):
             member = torch.nonzero(order_groups == group).flatten()
             keep[member] = _keep_greedy(boxes[b][order[member]], iou_threshold)
-        kept = order[keep][:max_outputs]
-        indices[b, : len(kept)] = kept
-        count[b] = len(kept)
+        chosen = order[keep][:max_outputs]
+        indices[b, : len(chosen)] = chosen
+        count[b] = len(chosen)
     return indices, count

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gcpose_trt.model.ops import native
+
 
 def _axis_weights(
     start: Tensor, extent: Tensor, bins: int, length: int, sampling_ratio: int
@@ -158,7 +160,7 @@ def multi_level_roi_align(
         canonical_level, canonical_size: the level that a region of that many pixels a side is pooled from.
 
     Returns:
-        (N, C, output_size, output_size) float32.
+        (N, C, output_size, output_size) float32; in the features' type where our kernel runs.
     """
     if torch.onnx.is_in_onnx_export():
         return torch.onnx.ops.symbolic(
@@ -175,6 +177,18 @@ def multi_level_roi_align(
             dtype=features[0].dtype,
             shape=[rois.shape[0], features[0].shape[1], output_size, output_size],
             version=1,
+        )
+    if len(features) <= native.MOST_LEVELS and native.serves(*features):
+        return native.multi_level_roi_align(
+            list(features),
+            rois,
+            batch_index,
+            output_size,
+            list(strides),
+            sampling_ratio,
+            aligned,
+            canonical_level,
+            canonical_size,
         )
     pool: dict[str, Any] = {"output_size": output_size, "sampling_ratio": sampling_ratio, "aligned": aligned}
     if len(features) == 1:
