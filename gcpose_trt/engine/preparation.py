@@ -11,7 +11,6 @@ import onnx
 from gcpose_trt.engine.request import BuildRequest, choose_people, choose_size
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.graph.prepare import prepare_bundle
-from gcpose_trt.graph.segments import split_for_rtx
 from gcpose_trt.runtime.bundle import METADATA_KEY, BundlePaths, check_pair, read_record
 from gcpose_trt.runtime.engine_record import file_sha256
 
@@ -31,17 +30,15 @@ def prepare_parts(request: BuildRequest, detector: Path, pose: Path, work: Path)
     Raises:
         GcposeError: a file is not one of ours, or the request does not go with it.
     """
-    models = {"detector": _load(detector), "pose": _load(pose)}
-    metadata = {graph: {prop.key: prop.value for prop in model.metadata_props} for graph, model in models.items()}
+    paths = BundlePaths(detector, pose)
+    records = {"detector": _metadata(detector), "pose": _metadata(pose)}
     info = check_pair(
-        read_record(metadata["detector"], "detector", detector),
-        read_record(metadata["pose"], "pose", pose),
-        BundlePaths(detector, pose),
+        read_record(records["detector"], "detector", detector), read_record(records["pose"], "pose", pose), paths
     )
     size, people = choose_size(request.size, info), choose_people(request.max_people, info)
     rtx = request.target == "tensorrt-rtx"
     prepared = prepare_bundle(
-        (models["detector"], models["pose"]),
+        paths,
         size=size,
         batch=request.batch,
         max_people=people,
@@ -55,6 +52,8 @@ def prepare_parts(request: BuildRequest, detector: Path, pose: Path, work: Path)
     outside: list[str] = []
     graphs = {"detector": prepared.detector, "pose": prepared.pose}
     if rtx:
+        from gcpose_trt.graph.segments import split_for_rtx
+
         segments, outside = split_for_rtx(prepared.detector, prepared.pose)
         graphs = {segment.name: segment.model for segment in segments}
     parts = {}
@@ -64,7 +63,7 @@ def prepare_parts(request: BuildRequest, detector: Path, pose: Path, work: Path)
     return {
         "size": list(size),
         "max_people": people,
-        "model": json.loads(metadata["detector"][METADATA_KEY]),
+        "model": json.loads(records["detector"][METADATA_KEY]),
         "weights_sha256": info.weights_sha256,
         "onnx_sha256": {"detector": file_sha256(detector), "pose": file_sha256(pose)},
         "parts": parts,
@@ -73,9 +72,9 @@ def prepare_parts(request: BuildRequest, detector: Path, pose: Path, work: Path)
     }
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def _metadata(path: Path) -> dict[str, str]:
     try:
-        return onnx.load(str(path))
+        return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
     except MemoryError:
         raise
     except Exception as error:  # protobuf's errors have no public base class
