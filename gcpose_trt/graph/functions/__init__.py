@@ -13,5 +13,6 @@ ONNX Runtime 1.18 calls the wrong body, and TensorRT's parser finds functions by
 from __future__ import annotations
 
 from gcpose_trt.graph.functions.attach import DOMAIN, VERSION, attach_functions, function_of
+from gcpose_trt.graph.functions.native import NATIVE, inline_native, strip_functions
 
-__all__ = ["DOMAIN", "VERSION", "attach_functions", "function_of"]
+__all__ = ["DOMAIN", "NATIVE", "VERSION", "attach_functions", "function_of", "inline_native", "strip_functions"]

@@ -1,7 +1,7 @@
 """`gcpose::GcmAttention`: self-attention over an HxW map with learned relative positions.
 
-Inputs: q, k float32 (N,heads*d,H,W); v float32 (N,heads*dv,H,W); rel_height float32 (2H-1,d); rel_width (2W-1,d).
-Output: out float32 (N,heads*dv,H,W).
+Inputs: q, k (N,heads*d,H,W); v (N,heads*dv,H,W); rel_height (2H-1,d); rel_width (2W-1,d); all float32 or all float16.
+Output: out (N,heads*dv,H,W), of the same type. Products are of that type, the softmax is float32 either way.
 Attributes: heads int, height int (H), width int (W).
 
 Query (i,j) and key (m,n) get the logit s q.k + s q.(rel_width[n-j+W-1] + rel_height[m-i+H-1]), s = d^-0.5.
@@ -32,7 +32,8 @@ GcmAttention <heads, height, width> (q, k, v, rel_height, rel_width) => (out)
   depth = Shape <start = 1, end = 2> (rel_width)
   depth_float = Cast <to = 1> (depth)
   root = Sqrt (depth_float)
-  scale = Reciprocal (root)
+  scale_float = Reciprocal (root)
+  scale = CastLike (scale_float, q)
 
   # Channels before cells, as they lie in memory; queries need one transpose.
   split = Concat <axis = 0> (zero, head_count, minus_one, cells)
@@ -99,7 +100,8 @@ GcmAttention <heads, height, width> (q, k, v, rel_height, rel_width) => (out)
   row_grid = Expand (row_eye_3d, row_grid_shape)
   row_hot_shape = Concat <axis = 0> (rows, cells)
   row_hot = Reshape (row_grid, row_hot_shape)
-  hot = Concat <axis = 0> (column_hot, row_hot)
+  hot_float = Concat <axis = 0> (column_hot, row_hot)
+  hot = CastLike (hot_float, q)
   hot_channels = Add (rows, columns)
   number = Shape <start = 0, end = 1> (q)
   hot_shape = Concat <axis = 0> (number, head_count, hot_channels, cells)
@@ -108,7 +110,9 @@ GcmAttention <heads, height, width> (q, k, v, rel_height, rel_width) => (out)
   queries = Concat <axis = 3> (q_scaled, by_column, by_row)
   keys = Concat <axis = 2> (k_split, hot_keys)
   logits = MatMul (queries, keys)
-  weights = Softmax <axis = -1> (logits)
+  logits_float = Cast <to = 1> (logits)
+  weights_float = Softmax <axis = -1> (logits_float)
+  weights = CastLike (weights_float, q)
   # v weights^T keeps the channels first, so that the result needs no transpose.
   weights_t = Transpose <perm = [0, 1, 3, 2]> (weights)
   mixed = MatMul (v_split, weights_t)

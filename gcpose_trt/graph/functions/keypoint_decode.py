@@ -1,6 +1,6 @@
 """`gcpose::KeypointDecode`: from keypoint logits to coordinates and scores.
 
-Inputs: logits float32 (N,K,S,S), N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
+Inputs: logits (N,K,S,S) float32 or float16, N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
 Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the score.
 Attributes: samples_per_cell int, of the first step; score_radius float, 0: the score is the softmax peak, else the
 probability within so many cells of the joint.
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 _HEAD = """
 <opset_import: ["" : 18], domain: "gcpose">
-KeypointDecode <samples_per_cell, score_radius> (logits, boxes) => (keypoints)
+KeypointDecode <samples_per_cell, score_radius> (raw_logits, boxes) => (keypoints)
 {
+  logits = Cast <to = 1> (raw_logits)
   axis_0 = Constant <value = int64[1] {0}> ()
   axis_1 = Constant <value = int64[1] {1}> ()
   axis_2 = Constant <value = int64[1] {2}> ()

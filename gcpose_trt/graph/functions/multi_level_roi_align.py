@@ -1,7 +1,7 @@
 """`gcpose::MultiLevelRoiAlign`: every RoI pooled from the one feature level that suits its size.
 
-Inputs: rois float32 (N,4) xyxy in input pixels; batch_index int64 (N,); feature_0.. float32 (B,C,Hl,Wl).
-Output: pooled float32 (N,C,S,S).
+Inputs: rois float32 (N,4) xyxy in input pixels; batch_index int64 (N,); feature_0.. (B,C,Hl,Wl), float32 or float16, all
+the same. Output: pooled (N,C,S,S) of the features' type. Coordinates and sums are float32 either way.
 Attributes: output_size int (S); strides ints, one a feature; sampling_ratio int (0: adaptive); aligned int;
 canonical_level int; canonical_size float.
 
@@ -45,9 +45,10 @@ _LEVEL = """
   chosen_end_{i} = Where (is_aligned, end_{i}, widened_{i})
   corners_{i} = Concat <axis = 1> (begin_{i}, chosen_end_{i})
   scaled_{i} = Add (corners_{i}, shift)
+  float_feature_{i} = Cast <to = 1> (feature_{i})
   {result} = RoiAlign <mode = "avg", coordinate_transformation_mode = "half_pixel", spatial_scale = 1.0,
     output_height: int = @output_size, output_width: int = @output_size, sampling_ratio: int = @sampling_ratio>
-    (feature_{i}, scaled_{i}, {batch})
+    (float_feature_{i}, scaled_{i}, {batch})
 """
 
 # floor(c + log2(r)) >= l is r >= 2^(l - c) = stride / 2^c: the comparison is exact where log2 would round.
@@ -93,7 +94,23 @@ _JOIN = """
   range_step = Constant <value = int64 {{1}}> ()
   position = Range (range_start, end_of_range, range_step)
   inverse = ScatterElements <axis = 0> (order, order, position)
-  pooled = Gather (gathered, inverse)
+  in_order = Gather (gathered, inverse)
+  pooled = CastLike (in_order, feature_0)
+"""
+
+# Without NonZero and with shapes that depend on the inputs' only: every level pools every RoI, those of other levels as
+# an empty box at the origin, which has no samples, and each RoI takes its own level's result.
+_MASK = """
+  number_{i} = Constant <value = int64 {{{i}}}> ()
+  on_level_{i} = Equal (level, number_{i})
+  column_{i} = Unsqueeze (on_level_{i}, one)
+  top_left_{i} = Where (column_{i}, top_left, nothing)
+  bottom_right_{i} = Where (column_{i}, bottom_right, nothing)
+"""
+
+_CHOOSE = """
+  map_{i} = Unsqueeze (on_level_{i}, map_axes)
+  chosen_{i} = Where (map_{i}, pooled_{i}, {before})
 """
 
 
@@ -101,8 +118,8 @@ def body(levels: int) -> str:
     """Return the function in ONNX's text form for `levels` features."""
     head = _HEAD.format(features=", ".join(f"feature_{i}" for i in range(levels)))
     if levels == 1:
-        only = _LEVEL.format(i=0, begin="top_left", end="bottom_right", batch="batch_index", result="pooled")
-        return f"{head}{only}}}"
+        only = _LEVEL.format(i=0, begin="top_left", end="bottom_right", batch="batch_index", result="only")
+        return f"{head}{only}  pooled = CastLike (only, feature_0)\n}}"
     text = head + _ASSIGN
     for i in range(levels):
         text += _PICK.format(i=i)
@@ -112,3 +129,19 @@ def body(levels: int) -> str:
     members = ", ".join(f"members_{i}" for i in range(levels))
     parts = ", ".join(f"pooled_{i}" for i in range(levels))
     return text + _JOIN.format(members=members, parts=parts) + "}"
+
+
+def static_body(levels: int) -> str:
+    """Return `body` for parsers that want shapes known beforehand: more arithmetic, no NonZero."""
+    if levels == 1:
+        return body(1)
+    text = _HEAD.format(features=", ".join(f"feature_{i}" for i in range(levels))) + _ASSIGN
+    text += "  nothing = Constant <value = float {0.0}> ()\n"
+    text += "  map_axes = Constant <value = int64[3] {1, 2, 3}> ()\n"
+    for i in range(levels):
+        text += _MASK.format(i=i)
+        text += _LEVEL.format(
+            i=i, begin=f"top_left_{i}", end=f"bottom_right_{i}", batch="batch_index", result=f"pooled_{i}"
+        )
+        text += _CHOOSE.format(i=i, before="nothing" if i == 0 else f"chosen_{i - 1}")
+    return f"{text}  pooled = CastLike (chosen_{levels - 1}, feature_0)\n}}"
