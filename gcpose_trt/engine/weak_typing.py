@@ -12,11 +12,10 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
+from gcpose_trt.graph.tensors import infer
 from gcpose_trt.runtime.tensorrt_api import TensorRT
 
 _FLOATS = {int(TensorProto.FLOAT): "FLOAT", int(TensorProto.FLOAT16): "HALF"}
-_BOOLEAN = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not", "Xor", "IsNaN", "IsInf"}
-_INDICES = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero", "NonMaxSuppression"}
 # Layers whose type is not theirs to choose: they move, make or convert data, or are ours.
 _FREE_TYPES = (
     "CONSTANT",
@@ -36,39 +35,8 @@ _FREE_TYPES = (
 
 
 def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Return the element type of every tensor of a graph, by name, followed through the nodes.
-
-    ONNX's own inference stops at our custom nodes.
-    """
-    graph = model.graph
-    types = {value.name: value.type.tensor_type.elem_type for value in [*graph.input, *graph.value_info, *graph.output]}
-    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for node in graph.node:
-        for index, name in enumerate(node.output):
-            if name and not types.get(name):
-                types[name] = _output_type(node, index, types)
-    return types
-
-
-def _output_type(node: onnx.NodeProto, index: int, types: dict[str, int]) -> int:
-    attributes = {attribute.name: attribute for attribute in node.attribute}
-    inputs = [types.get(name, TensorProto.UNDEFINED) for name in node.input]
-    kind = node.op_type
-    if kind == "Cast":
-        return int(attributes["to"].i)
-    if kind in ("Constant", "ConstantOfShape"):
-        value = attributes.get("value")
-        return int(value.t.data_type) if value is not None else TensorProto.FLOAT
-    if kind in _BOOLEAN:
-        return TensorProto.BOOL
-    if kind in _INDICES or (kind == "TopK" and index == 1) or (node.domain == "gcpose" and kind == "Nms"):
-        return TensorProto.INT64
-    if kind == "KeypointDecode":
-        return TensorProto.FLOAT
-    if kind == "QuantizeLinear":
-        return inputs[2] if len(inputs) > 2 else TensorProto.UINT8
-    source = {"DequantizeLinear": 1, "Where": 1, "MultiLevelRoiAlign": 2}.get(kind, 0)
-    return inputs[source] if source < len(inputs) else TensorProto.UNDEFINED
+    """Return the ONNX element type of every tensor of a graph, by name."""
+    return {name: info.kind for name, info in infer(model).items()}
 
 
 def pin(trt: TensorRT, network: Any, types: dict[str, int]) -> int:

@@ -94,6 +94,7 @@ def test_real_runtimes_without_a_gpu(name: str) -> None:
     code = f"""
 import {name} as module
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.tensorrt_api import TensorRT
 trt = TensorRT(module)
 assert trt.missing_plugins() == ["MultiLevelRoiAlign", "GcmAttention", "Nms", "KeypointDecode"]
 assert trt.supports_int64

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from gcpose_trt.graph.functions import attach_functions
+from gcpose_trt.graph.tensors import infer
 
 DOMAIN = "gcpose"
 ELEMENT_TYPES = {
@@ -244,6 +244,10 @@ class Parser:
     def take(self, model: onnx.ModelProto) -> bool:
         if self.lib.major < 10 and not self.network.flag("EXPLICIT_BATCH"):
             return self.fail("In the current version, ONNX parser requires explicit batch", -1)
+        try:
+            onnx.checker.check_model(model)
+        except onnx.checker.ValidationError as error:
+            return self.fail(str(error), -1)
         bodies = {function.name for function in model.functions}
         creators = {creator.name for creator in self.lib.registry_core.creators}
         if self.lib.registry_core.native is not None:
@@ -259,29 +263,19 @@ class Parser:
         return True
 
     def _fill(self, model: onnx.ModelProto, creators: set[str]) -> None:
-        """Make tensors and layers; types and shapes come from ONNX's inference through our operators' bodies."""
-        inferred = onnx.ModelProto()
-        inferred.CopyFrom(model)
-        attach_functions(inferred)
-        onnx.checker.check_model(inferred)
-        inferred = onnx.shape_inference.infer_shapes(inferred, strict_mode=True, data_prop=True)
+        """Make tensors and layers."""
         tensors: dict[str, Tensor] = {}
-        graph = inferred.graph
-        for value in [*graph.input, *graph.value_info, *graph.output]:
-            kind = ELEMENT_TYPES[value.type.tensor_type.elem_type]
-            sides = value.type.tensor_type.shape.dim
-            shape = tuple(side.dim_value if side.HasField("dim_value") else -1 for side in sides)
-            tensors[value.name] = Tensor(self.lib, value.name, self._native_kind(kind), shape)
-        for weights in graph.initializer:
-            kind = self._native_kind(ELEMENT_TYPES[weights.data_type])
-            tensors[weights.name] = Tensor(self.lib, weights.name, kind, tuple(weights.dims))
+        for name, info in infer(model).items():
+            kind = ELEMENT_TYPES.get(info.kind, "FLOAT")
+            shape = tuple(side if isinstance(side, int) else -1 for side in info.shape or ())
+            tensors[name] = Tensor(self.lib, name, self._native_kind(kind), shape)
         for node in model.graph.node:
             known = [tensors.setdefault(name, Tensor(self.lib, name, "FLOAT", ())) for name in node.input if name]
             made = [tensors.setdefault(name, Tensor(self.lib, name, "FLOAT", ())) for name in node.output if name]
             plugin = node.domain == DOMAIN and node.op_type in creators
             self.network.layers.append(Layer(self.lib, node, known, made, plugin))
-        self.network.inputs = [tensors[value.name] for value in graph.input]
-        self.network.outputs = [tensors[value.name] for value in graph.output]
+        self.network.inputs = [tensors[value.name] for value in model.graph.input]
+        self.network.outputs = [tensors[value.name] for value in model.graph.output]
         self.network.model = model
 
     def _native_kind(self, kind: str) -> str:
