@@ -68,8 +68,10 @@ def simplify(graph: onnx.GraphProto, known: Mapping[str, TensorInfo]) -> bool:
     view = View(graph, known)
     changed = False
     for node in graph.node:
-        for rewrite in _REWRITES.get(node.op_type, ()) if node.domain == "" else ():
-            changed |= rewrite(view, node)
+        op_type = node.op_type
+        for rewrite in _REWRITES.get(op_type, ()) if node.domain == "" else ():
+            if node.op_type == op_type:
+                changed |= rewrite(view, node)
     return changed
 
 
@@ -91,6 +93,19 @@ def _same_type(view: View, node: onnx.NodeProto) -> bool:
     """Cast to the type that there is already."""
     kind = view.kind(node.input[0])
     return kind == attributes_of(node)["to"] and _become(node, "Identity", [node.input[0]])
+
+
+def _cast_bytes_first(view: View, node: onnx.NodeProto) -> bool:
+    """Cast before Transpose: the only thing that TensorRT does with bytes is to convert them."""
+    maker = view.makers.get(node.input[0])
+    if maker is None or maker.op_type != "Transpose" or view.kind(maker.input[0]) != TensorProto.UINT8:
+        return False
+    if sum(list(other.input).count(maker.output[0]) for other in view.graph.node) != 1:
+        return False
+    kind, perm = attributes_of(node)["to"], attributes_of(maker)["perm"]
+    # The two trade places: the former Transpose becomes the Cast that the latter reads.
+    _become(maker, "Cast", [maker.input[0]], to=kind)
+    return _become(node, "Transpose", [maker.output[0]], perm=perm)
 
 
 def _cast_like(view: View, node: onnx.NodeProto) -> bool:
@@ -156,7 +171,7 @@ def _explicit_split(view: View, node: onnx.NodeProto) -> bool:
 _REWRITES: dict[str, tuple[Rewrite, ...]] = {
     "Expand": (_same_shape,),
     "Reshape": (_same_shape,),
-    "Cast": (_same_type,),
+    "Cast": (_same_type, _cast_bytes_first),
     "CastLike": (_cast_like,),
     "Where": (_blank_choice,),
     "Clip": (_integer_clip,),

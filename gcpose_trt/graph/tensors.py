@@ -81,16 +81,22 @@ def _elements(dims: Sequence[int]) -> int:
 
 
 def _declare_own(skeleton: onnx.ModelProto, known: Mapping[str, TensorInfo]) -> bool:
-    """Declare outputs of own nodes whose inputs are known by now; return whether there was a new one."""
+    """Declare the outputs of the next own nodes; return whether there were any.
+
+    What lies behind them has to wait for another round of inference, for it was inferred without knowing them.
+    """
     declared = {v.name for v in [*skeleton.graph.value_info, *skeleton.graph.output]}
+    behind: set[str] = set()
     new = False
     for node in skeleton.graph.node:
-        if node.domain != DOMAIN:
-            continue
-        for name, info in zip(node.output, own_outputs(node, known), strict=False):
-            if name and info is not None and name not in declared:
-                skeleton.graph.value_info.append(onnx.helper.make_tensor_value_info(name, info.kind, info.shape))
-                new = True
+        if behind.intersection(node.input):
+            behind.update(node.output)
+        elif node.domain == DOMAIN and not declared.issuperset(node.output):
+            behind.update(node.output)
+            for name, info in zip(node.output, own_outputs(node, known), strict=False):
+                if name and info is not None and name not in declared:
+                    skeleton.graph.value_info.append(onnx.helper.make_tensor_value_info(name, info.kind, info.shape))
+                    new = True
     return new
 
 
