@@ -47,21 +47,21 @@ class Check:
             raise ValueError(f"the check {self.name!r} finds a fault and names no remedy")
 
 
-def green(name: str, detail: str, **facts: Any) -> Check:
+def green(name: str, detail: str, /, **facts: Any) -> Check:
     """Return a check that is well."""
     return Check(name, Status.GREEN, detail, None, facts)
 
 
-def yellow(name: str, detail: str, fix: str, **facts: Any) -> Check:
+def yellow(name: str, detail: str, fix: str, /, **facts: Any) -> Check:
     """Return a check that is well with limits."""
     return Check(name, Status.YELLOW, detail, fix, facts)
 
 
-def red(name: str, detail: str, fix: str, **facts: Any) -> Check:
+def red(name: str, detail: str, fix: str, /, **facts: Any) -> Check:
     """Return a check that found something broken."""
     return Check(name, Status.RED, detail, fix, facts)
 
 
-def absent(name: str, detail: str, **facts: Any) -> Check:
+def absent(name: str, detail: str, /, **facts: Any) -> Check:
     """Return a check of something that is not there and need not be."""
     return Check(name, Status.ABSENT, detail, None, facts)

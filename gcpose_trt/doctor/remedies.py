@@ -16,13 +16,19 @@ _BEFORE_COMMANDS = (
 
 
 def driver(machine: Machine) -> str:
-    """Return how to get a driver, or a newer one."""
-    if machine.kind == JETSON:
-        if machine.container:
-            return "start the container with: docker run --runtime nvidia ..."
-        return "sudo apt install nvidia-jetpack (a newer JetPack: flash it with SDK Manager)"
+    """Return how to get a driver."""
     if machine.container:
-        return "start the container with: docker run --gpus all ... (a newer driver: on the host)"
+        options = "--runtime nvidia" if machine.kind == JETSON else "--gpus all"
+        return f"start the container with: docker run {options} ..."
+    return "sudo apt install nvidia-jetpack" if machine.kind == JETSON else newer_driver(machine)
+
+
+def newer_driver(machine: Machine) -> str:
+    """Return how to get a newer driver than there is."""
+    if machine.kind == JETSON:
+        return "flash a newer JetPack with SDK Manager"
+    if machine.container:
+        return "on the host: sudo ubuntu-drivers install && sudo reboot"
     if "Ubuntu" in machine.system:
         return "sudo ubuntu-drivers install && sudo reboot"
     return "install it: https://docs.nvidia.com/datacenter/tesla/driver-installation-guide"

@@ -18,6 +18,7 @@ _SYMBOLS = {Status.GREEN: "✓", Status.YELLOW: "!", Status.RED: "✗", Status.A
 _PLAIN_SYMBOLS = {Status.GREEN: "+", Status.YELLOW: "!", Status.RED: "x", Status.ABSENT: "-"}
 _COLOURS = {Status.GREEN: "32", Status.YELLOW: "33", Status.RED: "31", Status.ABSENT: "2"}
 _BOLD, _DIM = "1", "2"
+_SHORT_MARGIN = "    "
 # Outside of ASCII, for streams that cannot say it.
 _PLAIN_WORDS = str.maketrans({"→": ">", "·": "|", "°": " ", "–": "-", "—": "-", "…": "."})
 
@@ -98,8 +99,9 @@ def _check_lines(check: Check, column: int, style: Style) -> Iterator[str]:
         yield head + (style.paint(line, _DIM) if absent else line)
     if check.fix:
         # Not broken into lines: half of a command does harm when it is copied.
-        arrow = style.paint(style.plain("→"), _COLOURS[check.status])
-        yield f"{margin}{arrow} {style.paint(style.plain(check.fix), _BOLD)}"
+        fix = style.plain(check.fix)
+        indent = margin if len(margin) + 2 + len(fix) <= style.width else _SHORT_MARGIN
+        yield f"{indent}{style.paint(style.plain('→'), _COLOURS[check.status])} {style.paint(fix, _BOLD)}"
 
 
 def _ability_lines(ability: Ability, column: int, style: Style) -> Iterator[str]:

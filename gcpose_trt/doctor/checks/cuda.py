@@ -24,7 +24,7 @@ def check_runtime(situation: Situation) -> Iterator[Check]:
         yield absent("CUDA runtime", "no libcudart on the loader's path; nothing here needs one")
     elif too_new(str(runtime), machine):
         text = f"{runtime} ({facts['library']}), but the driver serves only CUDA {machine.driver.cuda}"
-        yield red("CUDA runtime", text, remedies.driver(machine), **facts)
+        yield red("CUDA runtime", text, remedies.newer_driver(machine), **facts)
     else:
         yield green("CUDA runtime", f"{runtime} ({facts['library']})", **facts)
 
@@ -48,7 +48,7 @@ def check_nvcc(situation: Situation) -> Iterator[Check]:
     elif too_new(match[1], machine):
         text = f"{match[2]} ({path}), but the driver serves only CUDA {machine.driver.cuda}"
         yield red(
-            "nvcc", f"{text}: what it compiles would not load", remedies.driver(machine), path=path, version=match[2]
+            "nvcc", f"{text}: what it compiles would not load", remedies.newer_driver(machine), path=path, version=match[2]
         )
     else:
         yield green("nvcc", f"{match[2]} ({path})", path=path, version=match[2])
