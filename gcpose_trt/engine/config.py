@@ -112,9 +112,12 @@ def _steady(trt: TensorRT, config: Any, done: dict[str, Any]) -> None:
 
 
 def _set_capabilities(trt: TensorRT, config: Any, done: dict[str, Any]) -> None:
-    """Target every GPU that TensorRT-RTX knows, since there is none here to ask."""
+    """Target every GPU that TensorRT-RTX knows from Ampere on, since there is none here to ask.
+
+    They share one engine. Turing wants one of its own, six times as large (measured), and takes no FP32 products.
+    """
     offered = trt.module.ComputeCapability.__members__
-    chosen = {name: member for name, member in offered.items() if name.startswith("SM")}
+    chosen = {name: member for name, member in offered.items() if name.startswith("SM") and name != "SM75"}
     config.num_compute_capabilities = len(chosen)
     for index, member in enumerate(chosen.values()):
         config.set_compute_capability(member, index)
