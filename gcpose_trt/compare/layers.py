@@ -1,9 +1,9 @@
 """In which layers of an ONNX graph does the error of another precision arise?
 
 Both graphs are fed the same, every float value that has the same name in both is fetched, and each layer is given the
-error that its output has beyond that of its inputs. What lies behind a choice (top-k, suppression, a gather of the
-chosen) may hold the same rows in another order; there a difference by place says nothing, so it is left out. The box
-branch, which lies behind the first choice, is therefore run as a graph of its own, on A's maps and proposals.
+error that its output has beyond that of its inputs. What lies behind a choice (a peak, top-k, suppression, a gather of
+the chosen) may hold the same rows in another order; there a difference by place says nothing, so it is left out. The
+box branch, which lies behind the first choice, is therefore run as a graph of its own, on A's maps and proposals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gcpose_trt.compare.onnx_side import OnnxSide, open_session, run_session
 from gcpose_trt.compare.points import add_outputs
 from gcpose_trt.compare.side import Array
 
-_CHOOSING = ("TopK", "Nms", "NonMaxSuppression", "ArgMax", "ArgMin", "NonZero", "KeypointDecode")
+_CHOOSING = ("Equal", "TopK", "Nms", "NonMaxSuppression", "ArgMax", "ArgMin", "NonZero", "KeypointDecode")
 _CHUNK = 48  # values fetched by one run: all at once would need gigabytes for a large model
 
 
