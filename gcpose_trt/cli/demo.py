@@ -25,8 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--source", metavar="S", help="video, image, folder of images, or quoted pattern (default: the sample clip)")
     add("--output", metavar="PATH", help="annotated .mp4 of a video, image of an image, folder of several images")
     add("--jsonl", metavar="PATH", help="poses as JSON lines (default: beside the output)")
-    add("--model", default="mobile", metavar="M", help="shipped name, folder of two .onnx files, or .pth checkpoint")
-    add("--backend", default="auto", choices=("auto", "onnxruntime", "torch"), help="default: by the kind of model")
+    add(
+        "--model", default="mobile", metavar="M", help="shipped name, folder of .onnx files or engines, .pth checkpoint"
+    )
+    backends = ("auto", "onnxruntime", "torch", "tensorrt")
+    add("--backend", default="auto", choices=backends, help="default: by the kind of model")
+    add(
+        "--precision", choices=("fp32", "fp16"), help="of the network (default: by the backend; engines have their own)"
+    )
+    add("--device", metavar="D", help="where torch or tensorrt run: cpu, cuda, cuda:1 (default: by the backend)")
     add("--size", metavar="N|HxW", help="long side, or exact input such as 384x640 (default: the model's own)")
     add("--min-score", type=score, metavar="X", help="leave out people below this score (default: the model's own)")
     add("--max-people", type=positive_int, metavar="N", help="keep the best N people of a frame")
@@ -48,7 +55,14 @@ def run(args: argparse.Namespace) -> int:
     with open_source(SAMPLE if args.source is None else args.source) as source:
         output, jsonl = choose_outputs(source, args.output, args.jsonl)
         with PoseEstimator(
-            args.model, args.backend, args.size, args.min_score, args.max_people, args.threads
+            args.model,
+            args.backend,
+            args.size,
+            args.min_score,
+            args.max_people,
+            args.threads,
+            args.precision,
+            args.device,
         ) as estimator:
             sink = make_sink(source, estimator, output, jsonl)
             estimator.warmup()

@@ -17,6 +17,7 @@ from gcpose_trt.runtime.info import ModelInfo
 
 GRAPHS = ("detector", "pose")
 METADATA_KEY = "gcpose"
+ENGINE_RECORD = "engine.json"
 _REMEDY = "make one with: gcpose-trt export mobile"
 
 
@@ -64,6 +65,17 @@ def find(model: str | os.PathLike[str]) -> BundlePaths:
         if file.stat().st_size == 0:
             raise GcposeError(f"{file} is empty; {_REMEDY}")
     return BundlePaths(*files)
+
+
+def engine_folder(model: str | os.PathLike[str]) -> Path | None:
+    """Return the folder if `model` is one of TensorRT engines, or a file of one; None if it is something else."""
+    name = os.fspath(model)
+    path = Path(name)
+    if not name or (name == path.name and (SHIPPED / name / "detector.onnx").is_file()):
+        return None  # a shipped name goes before a folder, as in `find`
+    if path.suffix in (".engine", ".plan") or path.name == ENGINE_RECORD:
+        path = path.parent
+    return path if (path / ENGINE_RECORD).is_file() else None
 
 
 def read_record(metadata: Mapping[str, str], graph: str, path: Path) -> ModelInfo:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Any, overload
 
@@ -16,41 +14,15 @@ from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.types import KEYPOINTS, PoseFrame
-from gcpose_trt.runtime import bundle
-from gcpose_trt.runtime.backends import Backend, Detections
+from gcpose_trt.runtime.backends import Backend, Detections, FusedBackend
+from gcpose_trt.runtime.backends.opening import BACKENDS, PRECISIONS, open_backend
 from gcpose_trt.runtime.info import ModelInfo
 from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit, parse_size, place, to_bgr8
+from gcpose_trt.runtime.timing import Timing
 
-BACKENDS = ("auto", "onnxruntime", "torch")
+__all__ = ["BACKENDS", "PRECISIONS", "PoseEstimator", "Timing"]
+
 _CHUNK = 8  # frames of a batch that go through the network together: more costs memory and saves nothing
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one call took, in milliseconds; a batch is one call."""
-
-    preprocess: float
-    detector: float
-    pose: float
-    postprocess: float
-
-    @property
-    def network(self) -> float:
-        """Both halves of the network, without what comes before, between and after."""
-        return self.detector + self.pose
-
-    @property
-    def total(self) -> float:
-        """From the frame to its poses."""
-        return self.preprocess + self.detector + self.pose + self.postprocess
-
-    def __add__(self, other: Timing) -> Timing:
-        return Timing(
-            self.preprocess + other.preprocess,
-            self.detector + other.detector,
-            self.pose + other.pose,
-            self.postprocess + other.postprocess,
-        )
 
 
 class PoseEstimator:
@@ -60,13 +32,17 @@ class PoseEstimator:
 
     Args:
         model: a shipped name ("mobile"), a folder with detector.onnx and pose.onnx or either file, a checkpoint
-            (.pth, .pt), or a built `GCPoseRCNN`.
-        backend: "onnxruntime", "torch", or "auto": torch for a module or a checkpoint, else onnxruntime.
+            (.pth, .pt), a built `GCPoseRCNN`, or a folder of TensorRT engines.
+        backend: "onnxruntime", "torch", "tensorrt", or "auto": torch for a module or a checkpoint, tensorrt for a
+            folder of engines, else onnxruntime.
         size: how large frames are for the network: None (the model's own rule), an int (long side), (H, W) or "HxW"
             (exact letterbox, multiples of 32).
         min_score: people below this score are left out; None takes the model's own.
         max_people: keep the best so many; None takes the model's own.
         threads: CPU threads of one call; None leaves it to the backend.
+        precision: "fp32" or "fp16"; None is what engines were built in, fp16 in PyTorch on a GPU, else fp32. ONNX
+            Runtime runs fp16 slowly on the CPU; it serves to see what fp16 does.
+        device: where PyTorch or TensorRT run: "cpu", "cuda", "cuda:1"; None leaves it to the backend.
 
     Raises:
         GcposeError: no such model, it cannot be loaded, or an option is out of range.
@@ -89,17 +65,19 @@ class PoseEstimator:
         min_score: float | None = None,
         max_people: int | None = None,
         threads: int | None = None,
+        precision: str | None = None,
+        device: str | None = None,
     ) -> None:
         _check_options(backend, min_score, max_people, threads)
         wanted = parse_size(size)
-        self._backend: Backend | None = _open_backend(model, backend, threads)
+        self._backend: Backend | None = open_backend(model, backend, threads, precision, device)
         self._idle = threading.Condition()
         self._calls = 0
         self.info: ModelInfo = self._backend.info
         self.backend: str = self._backend.name
         self.min_score: float = self.info.min_score if min_score is None else float(min_score)
         self.max_people: int = self.info.max_people if max_people is None else int(max_people)
-        self._rule = _size_rule(self.info, wanted, size)
+        self._rule = _size_rule(self.info, wanted, size, engine=self.backend == "tensorrt")
 
     @property
     def rank(self) -> str:
@@ -122,7 +100,8 @@ class PoseEstimator:
 
         Args:
             frames: one frame (H, W, 3) BGR uint8, H and W from 1 up, or a batch: (B, H, W, 3) or a list of frames of
-                any sizes. Grey, 16-bit, floating point (0..1) frames and frames with alpha are converted.
+                any sizes. Grey, 16-bit, floating point (0..1) frames and frames with alpha are converted. Backend
+                tensorrt also takes frames on the GPU, as objects with `__cuda_array_interface__`: (H, W, 3) BGR uint8.
 
         Returns:
             A PoseFrame in pixels of that frame, or a list of them, one a frame of the batch.
@@ -130,7 +109,7 @@ class PoseEstimator:
         Raises:
             GcposeError: not a frame, the estimator is closed, or the network fails (out of memory).
         """
-        if isinstance(frames, np.ndarray) and frames.ndim != 4:
+        if _is_one_frame(frames):
             return self.run(frames)[0]
         return self.run_batch(frames)[0]
 
@@ -144,16 +123,56 @@ class PoseEstimator:
         poses: list[PoseFrame] = []
         timing = Timing(0.0, 0.0, 0.0, 0.0)
         with self._in_use() as backend:
-            chunk = backend.batch_limit or _CHUNK
-            for start in range(0, len(frames), chunk):
-                found, took = self._run_chunk(backend, list(frames[start : start + chunk]))
+            for found, took in self._run_chunks(backend, frames):
                 poses += found
                 timing += took
         return poses, timing
 
+    def stream(self, frames: Iterable[NDArray[Any]]) -> Iterator[tuple[PoseFrame, Timing]]:
+        """Find the people of one frame after the other.
+
+        Backend tensorrt works on a frame before it gives the poses of the one before: more frames a second than `run`,
+        each a little later. The others take the frames in turn.
+
+        Args:
+            frames: as `run` takes them.
+
+        Yields:
+            The poses of each frame and what it took, in order.
+
+        Raises:
+            GcposeError: see `__call__`.
+        """
+        with self._in_use() as backend:
+            if not isinstance(backend, FusedBackend):
+                for frame in frames:
+                    poses, timing = self._run_chunk(backend, [frame])
+                    yield poses[0], timing
+                return
+            with closing(self._fused(backend, frames)) as results:
+                for found, took in results:
+                    share = took / len(found)
+                    for poses_of_frame in found:
+                        yield poses_of_frame, share
+
+    def _run_chunks(
+        self, backend: Backend, frames: NDArray[Any] | Sequence[NDArray[Any]]
+    ) -> Iterator[tuple[list[PoseFrame], Timing]]:
+        if isinstance(backend, FusedBackend):
+            yield from self._fused(backend, frames)
+            return
+        chunk = backend.batch_limit or _CHUNK
+        for start in range(0, len(frames), chunk):
+            yield self._run_chunk(backend, list(frames[start : start + chunk]))
+
+    def _fused(
+        self, backend: FusedBackend, frames: Iterable[Any]
+    ) -> Generator[tuple[list[PoseFrame], Timing], None, None]:
+        return backend.estimate(frames, self._rule, self.min_score, self.max_people)
+
     def _run_chunk(self, backend: Backend, frames: list[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
         clock = [time.perf_counter()]
-        image, boxes = _letterbox([to_bgr8(frame) for frame in frames], self._rule, backend.batch_limit)
+        image, boxes = _letterbox([_on_host(frame, backend.name) for frame in frames], self._rule, backend.batch_limit)
         sizes = np.zeros((len(image), 2), np.int64)
         sizes[: len(boxes)] = [box.content for box in boxes]
         clock.append(time.perf_counter())
@@ -185,6 +204,9 @@ class PoseEstimator:
         box = fit((480, 640), self._rule)
         person = np.array([[0, 0, box.content[1], box.content[0]]], np.float32)
         with self._in_use() as backend:
+            if isinstance(backend, FusedBackend):
+                backend.warmup()
+                return
             batch = backend.batch_limit or 1
             image = np.full((batch, *box.canvas, 3), 127, np.uint8)
             for _ in range(calls):
@@ -234,34 +256,31 @@ def _check_options(backend: str, min_score: float | None, max_people: int | None
         raise GcposeError(f"threads {threads} is out of range; choose a whole number of at least 1")
 
 
-def _open_backend(model: Any, backend: str, threads: int | None) -> Backend:
-    is_path = isinstance(model, (str, os.PathLike))
-    if backend == "auto":
-        checkpoint = is_path and os.fspath(model).endswith((".pth", ".pt"))
-        backend = "torch" if checkpoint or not is_path else "onnxruntime"
-    if backend == "torch":
-        from gcpose_trt.runtime.backends.torch_backend import TorchBackend
+def _is_one_frame(frames: Any) -> bool:
+    if isinstance(frames, np.ndarray):
+        return frames.ndim != 4
+    described = getattr(frames, "__cuda_array_interface__", None)
+    return described is not None and len(described["shape"]) != 4
 
-        return TorchBackend(model, threads)
-    if not is_path:
+
+def _on_host(frame: Any, backend: str) -> Image:
+    if hasattr(frame, "__cuda_array_interface__"):
         raise GcposeError(
-            f"backend onnxruntime takes a name or a path, not a {type(model).__name__}; use backend torch"
+            f"a frame lies on the GPU, where backend {backend} does not take it; pass a NumPy array, or use engines"
         )
-    paths = bundle.find(model)
-    from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
-
-    return OnnxRuntimeBackend(paths, threads)
+    return to_bgr8(frame)
 
 
-def _size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any) -> SizeRule:
+def _size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any, engine: bool = False) -> SizeRule:
     if wanted is None or (info.size is not None and wanted.exact == info.size):
         return info.size_rule
     if info.size is not None:
         fixed = f"{info.size[0]}x{info.size[1]}"
         asked = f"{wanted.exact[0]}x{wanted.exact[1]}" if wanted.exact else "HxW"
+        make = "build-engine" if engine else "export"
         raise GcposeError(
-            f"this model takes inputs of {fixed} only, not {size}; leave the size out, or export another with "
-            f"gcpose-trt export {info.model} --size {asked}"
+            f"this model takes inputs of {fixed} only, not {size}; leave the size out, or {make.split('-')[0]} another "
+            f"with gcpose-trt {make} {info.model} --size {asked}"
         )
     return wanted
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.info import ModelInfo
+from gcpose_trt.runtime.preprocess import SizeRule
+from gcpose_trt.runtime.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,32 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the network; no method is called afterwards."""
+
+
+@runtime_checkable
+class FusedBackend(Protocol):
+    """A backend that goes from frames to poses by itself, because what lies between stays on its device."""
+
+    def estimate(
+        self, frames: Iterable[Any], rule: SizeRule, min_score: float, max_people: int
+    ) -> Generator[tuple[list[PoseFrame], Timing], None, None]:
+        """Find the people of each frame.
+
+        Several batches are on their way at a time: a frame is taken from `frames` before the poses of the one before
+        are given.
+
+        Args:
+            frames: pictures as `preprocess.to_bgr8` takes them, or objects with `__cuda_array_interface__`.
+            rule: their size in the network.
+            min_score: leave out people below this score.
+            max_people: keep the best so many.
+
+        Yields:
+            The poses of each frame of a batch, in order, and what the batch took.
+
+        Raises:
+            GcposeError: not a frame, or the network fails.
+        """
+
+    def warmup(self) -> None:
+        """Do what would make the first frame slow."""

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from gcpose_trt.errors import GcposeError
+from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends import Detections
 
@@ -18,6 +18,7 @@ DETECTOR_INPUTS = {"image", "image_size"}
 DETECTOR_OUTPUTS = ["p2", "boxes", "scores", "count"]
 POSE_INPUTS = {"p2", "boxes", "batch_index"}
 POSE_OUTPUTS = ["keypoints"]
+PRECISIONS = ("fp32", "fp16")
 
 
 class OnnxRuntimeBackend:
@@ -26,16 +27,20 @@ class OnnxRuntimeBackend:
     Args:
         paths: the model's files.
         threads: threads of one inference, or None for one a physical core.
+        precision: "fp32", or "fp16" to run the graphs as an engine of that precision has them: cast in memory, with
+            boxes, suppression, softmax and decode left in float32. The CPU is no faster for it.
 
     Raises:
         GcposeError: a file is corrupt, not one of ours, or does not go with the other.
+        MissingDependencyError: fp16 without the package onnx.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, paths: bundle.BundlePaths, threads: int | None = None) -> None:
-        self._detector = _open(paths.detector, threads)
-        self._pose = _open(paths.pose, threads)
+    def __init__(self, paths: bundle.BundlePaths, threads: int | None = None, precision: str = "fp32") -> None:
+        detector, pose = (None, None) if precision == "fp32" else _cast(paths, precision)
+        self._detector = _open(paths.detector, threads, detector)
+        self._pose = _open(paths.pose, threads, pose)
         self.info = bundle.check_pair(
             bundle.read_record(_metadata(self._detector), "detector", paths.detector),
             bundle.read_record(_metadata(self._pose), "pose", paths.pose),
@@ -66,7 +71,18 @@ def _value(array: NDArray[Any]) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
 
 
-def _open(path: Path, threads: int | None) -> ort.InferenceSession:
+def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
+    """Return both graphs in another precision, serialised."""
+    try:
+        from gcpose_trt.graph.prepare import prepare_bundle
+    except ImportError as error:
+        raise MissingDependencyError(error.name or "onnx", "tensorrt", f"precision {precision}") from error
+    graphs = prepare_bundle(paths, precision=precision)
+    return graphs.detector.SerializeToString(), graphs.pose.SerializeToString()
+
+
+def _open(path: Path, threads: int | None, content: bytes | None = None) -> ort.InferenceSession:
+    """Open a file, or what was made of it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -76,7 +92,7 @@ def _open(path: Path, threads: int | None) -> ort.InferenceSession:
     # it, 70 without (two cores). After a run it would only take the cores from the other graph's threads.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=PROVIDERS)
+        return ort.InferenceSession(content or str(path), options, providers=PROVIDERS)
     except MemoryError:
         raise
     except Exception as error:  # its exceptions have no public base class
