@@ -217,7 +217,8 @@ class _Run:
 
     def add(self, index: int, image: Image, box: Letterbox) -> None:
         size = np.array([box.content], np.int64)
-        found_a, found_b = _detect(self._a, image, size), _detect(self._b, image, size)
+        found_a = _detect(self._a, self._b, image, size)
+        found_b = _detect(self._b, self._a, image, size)
         self._add_maps(found_a, found_b)
         self._add_proposals(found_a, found_b)
         self._add_box_branch(found_a, size)
@@ -240,7 +241,7 @@ class _Run:
 
     def _add_map(self, stage: str, a: Array, b: Array) -> None:
         if a.shape != b.shape:
-            self.absent[stage] = f"shapes differ, {a.shape[1:]} and {b.shape[1:]}"
+            self.absent[stage] = f"shapes differ, {a.shape} and {b.shape}"
             return
         self._gauge(stage).add(a, b)
 
@@ -343,7 +344,7 @@ def _asked(name: str, limits: Limits) -> tuple[str, str, float]:
     return ("px" if name in ("proposals", "keypoints, all") else ""), "", math.inf
 
 
-def _detect(side: Side, image: Image, size: NDArray[np.int64]) -> Detected:
-    """Run one frame; a side of a fixed batch gets it that often."""
-    batch = side.batch_limit or 1
+def _detect(side: Side, other: Side, image: Image, size: NDArray[np.int64]) -> Detected:
+    """Run one frame; a side of a fixed batch gets it that often, and so does the other if it takes any."""
+    batch = side.batch_limit or other.batch_limit or 1
     return side.detect(np.repeat(image[None], batch, 0), np.repeat(size, batch, 0))

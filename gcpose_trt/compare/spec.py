@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.engine_record import FILE_NAME
 
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("fp32", "fp16", "int8"),
@@ -13,7 +14,6 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "torch-cuda": ("fp32", "fp16"),
     "tensorrt": (),  # an engine has the precision that it was built with
 }
-ENGINE_RECORD = "engine.json"
 _FORM = "write MODEL, MODEL@BACKEND or MODEL@BACKEND:PRECISION, such as mobile@onnxruntime:fp16"
 
 
@@ -61,6 +61,6 @@ def parse_spec(text: str) -> Spec:
 
 
 def _backend_of(model: str) -> str:
-    if (Path(model) / ENGINE_RECORD).is_file():
+    if (Path(model) / FILE_NAME).is_file():
         return "tensorrt"
     return "torch" if model.endswith((".pth", ".pt")) else "onnxruntime"

@@ -115,15 +115,17 @@ def test_absent_stages_are_said_to_be_absent() -> None:
 
 def test_maps_of_other_shapes_are_not_compared() -> None:
     found = compared(FakeSide("wide", channels=5))
-    assert found.absent["p2"] == "shapes differ, (3, 16, 16) and (5, 16, 16)"
+    assert found.absent["p2"] == "shapes differ, (1, 3, 16, 16) and (1, 5, 16, 16)"
     assert "keypoint branch" in found.absent
     assert {row.feed for row in found.stages if row.name.startswith("keypoint")} == {END_TO_END}
 
 
 def test_a_fixed_batch_is_filled() -> None:
-    side = FakeSide(batch_limit=3)
-    assert compared(side).failures == []
-    assert side.batches == [3, 3]
+    side, free = FakeSide(batch_limit=3), FakeSide()
+    found = compared(side, free)
+    assert (found.failures, found.absent) == ([], {})
+    assert side.batches == free.batches == [3, 3]
+    assert "shapes differ" in compared(side, FakeSide(batch_limit=2)).absent["p2"]
 
 
 def test_nobody() -> None:
