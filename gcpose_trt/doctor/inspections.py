@@ -53,15 +53,17 @@ def onnxruntime(model: str) -> dict[str, Any]:
     import numpy as np
     import onnxruntime as ort
 
-    from gcpose_trt.errors import GcposeError
-    from gcpose_trt.runtime import bundle
-    from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
-
     facts: dict[str, Any] = {
         "version": ort.__version__,
         "providers": ort.get_available_providers(),
         "file": ort.__file__,
     }
+    try:
+        from gcpose_trt.errors import GcposeError
+        from gcpose_trt.runtime import bundle
+        from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
+    except ImportError as error:  # OpenCV, which the runtime also needs
+        return {**facts, "untried": str(error)}
     try:
         backend = OnnxRuntimeBackend(bundle.find(model), threads=1)
         height, width = backend.info.size or (128, 128)

@@ -85,7 +85,9 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     for ability in report.abilities:
         yield from _ability_lines(ability, column, style)
     yield ""
-    yield _summary(report, style)
+    words, colour = _summary(report)
+    for line in _wrap(words, style.width):
+        yield style.paint(line, colour)
 
 
 def _check_lines(check: Check, column: int, style: Style) -> Iterator[str]:
@@ -115,15 +117,16 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
-def _summary(report: Report, style: Style) -> str:
+def _summary(report: Report) -> tuple[str, str]:
+    """Return the last sentence and its colour."""
     counts = report.counts
     if counts["red"]:
         number = counts["red"]
         text = f"{number} thing{'s are' if number > 1 else ' is'} broken"
         text += f", {counts['yellow']} could be better" if counts["yellow"] else ""
-        return style.paint(f"{text}; the commands after the arrows put it right.", _COLOURS[Status.RED])
+        return f"{text}; the commands after the arrows put it right.", _COLOURS[Status.RED]
     if counts["yellow"]:
         number = counts["yellow"]
         text = f"Nothing is broken; {number} thing{'s' if number > 1 else ''} could be better."
-        return style.paint(text, _COLOURS[Status.YELLOW])
-    return style.paint("Nothing to put right.", _COLOURS[Status.GREEN])
+        return text, _COLOURS[Status.YELLOW]
+    return "Nothing to put right.", _COLOURS[Status.GREEN]

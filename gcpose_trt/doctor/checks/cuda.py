@@ -48,7 +48,11 @@ def check_nvcc(situation: Situation) -> Iterator[Check]:
     elif too_new(match[1], machine):
         text = f"{match[2]} ({path}), but the driver serves only CUDA {machine.driver.cuda}"
         yield red(
-            "nvcc", f"{text}: what it compiles would not load", remedies.newer_driver(machine), path=path, version=match[2]
+            "nvcc",
+            f"{text}: what it compiles would not load",
+            remedies.newer_driver(machine),
+            path=path,
+            version=match[2],
         )
     else:
         yield green("nvcc", f"{match[2]} ({path})", path=path, version=match[2])

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gcpose_trt.doctor import remedies
 from gcpose_trt.doctor.check import Check, green, red, yellow
 from gcpose_trt.doctor.checks.storage import size
 from gcpose_trt.doctor.machine import Situation
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.runtime import bundle
-from gcpose_trt.runtime.engine_record import FILE_NAME, EngineRecord, Gpu
 
+if TYPE_CHECKING:
+    from gcpose_trt.runtime.engine_record import EngineRecord
+
+# The modules of the runtime are imported where they are used: they need OpenCV, which may be what is broken.
+FILE_NAME = "engine.json"
+_OPENCV_FIRST = "put that right first, then: gcpose-trt doctor --model {model}"
 _ONNX_INSTEAD = "run the ONNX model instead: gcpose-trt demo --model {model}"
 
 
@@ -22,7 +28,11 @@ def find(model: str) -> None:
     Raises:
         GcposeError: no such engine folder, and no such model.
     """
-    if not Path(model, FILE_NAME).exists() and not Path(model).exists():
+    if Path(model, FILE_NAME).exists() or Path(model).exists():
+        return
+    with contextlib.suppress(ImportError):  # the checks have more to say about that
+        from gcpose_trt.runtime import bundle
+
         bundle.find(model)
 
 
@@ -30,6 +40,11 @@ def check(situation: Situation) -> Iterator[Check]:
     """Check an engine folder or an ONNX model."""
     model = situation.model
     if model is None:
+        return
+    try:
+        from gcpose_trt.runtime import engine_record  # noqa: F401
+    except ImportError as error:
+        yield red("Model", f"cannot be looked at: {error}", _OPENCV_FIRST.format(model=model))
         return
     path = Path(model)
     if (path.is_file() and path.name == FILE_NAME) or path.suffix == ".engine":
@@ -41,6 +56,8 @@ def check(situation: Situation) -> Iterator[Check]:
 
 
 def _check_engine(situation: Situation, folder: Path) -> Iterator[Check]:
+    from gcpose_trt.runtime.engine_record import EngineRecord
+
     try:
         record = EngineRecord.load(folder)
     except GcposeError as error:
@@ -73,6 +90,8 @@ def _check_engine(situation: Situation, folder: Path) -> Iterator[Check]:
 
 def _fits(situation: Situation, record: EngineRecord) -> Check:
     """Compare the record with the TensorRT, the GPU and the plugin library of this machine."""
+    from gcpose_trt.runtime.engine_record import Gpu
+
     probe, driver = situation.probe, situation.machine.driver
     again = _ONNX_INSTEAD.format(model=record.model.get("model", "mobile"))
     if not driver.usable:
@@ -98,6 +117,8 @@ def _fits(situation: Situation, record: EngineRecord) -> Check:
 
 
 def _check_onnx(situation: Situation, model: str) -> Iterator[Check]:
+    from gcpose_trt.runtime import bundle
+
     try:
         paths = bundle.find(model)
     except GcposeError as error:

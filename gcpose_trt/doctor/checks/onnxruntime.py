@@ -28,6 +28,9 @@ def check(situation: Situation) -> Iterator[Check]:
     text = f"{facts['version']}, providers {providers}"
     if facts.get("failure"):
         yield red("ONNX Runtime", f"{text}; the shipped model does not run: {facts['failure']}", _AGAIN, **facts)
+    elif facts.get("untried"):
+        remedy = "put that right first, then: gcpose-trt doctor"
+        yield yellow("ONNX Runtime", f"{text}; the shipped model was not tried: {facts['untried']}", remedy, **facts)
     elif not facts["finite"]:
         yield red("ONNX Runtime", f"{text}; the shipped model gives values that are no numbers", _INSTALL, **facts)
     elif len(owners) > 1:

@@ -61,7 +61,7 @@ def _abilities(values: dict[str, str]) -> str:
 
 
 def _remedy(owners: Sequence[str]) -> str:
-    install = "pip install --force-reinstall opencv-python-headless"
+    install = "pip install opencv-python-headless"
     # Taking one of two packages away also takes files of the other, hence all and then one.
     return f"pip uninstall -y {' '.join(owners)}; {install}" if owners else install
 
