@@ -144,17 +144,36 @@ def _too_large(node: onnx.NodeProto, graph: onnx.GraphProto, known: Mapping[str,
 
 
 def _pull_back(graph: onnx.GraphProto, half: set[int]) -> None:
-    """Take following nodes that islands alone read out of `half`, last ones first."""
+    """Take following nodes that islands alone read out of `half`, until there are none."""
     readers: dict[str, list[int]] = {}
+    makers: dict[str, int] = {}
     for index, node in enumerate(graph.node):
+        makers.update(dict.fromkeys(node.output, index))
         for name in node.input:
             readers.setdefault(name, []).append(index)
-    for index in sorted(half, reverse=True):
+
+    def ends(index: int) -> bool:
+        """Whether islands alone read a node's results."""
+        return not any(reader in half for name in graph.node[index].output for reader in readers.get(name, []))
+
+    def widened_before(node: onnx.NodeProto) -> bool:
+        """Whether one cast of what a picking node reads does for several of them."""
+        maker = makers.get(node.input[0])
+        if maker is not None and graph.node[maker].op_type in _PICKS and maker in half:
+            return True
+        others = readers[node.input[0]]
+        return len(others) > 1 and all(
+            other not in half or (graph.node[other].op_type in _PICKS and ends(other)) for other in others
+        )
+
+    def leaves(index: int) -> bool:
         node = graph.node[index]
-        if _always(node) or node.op_type in _PICKS or SHARED_MAP in node.output:
-            continue
-        if not any(reader in half for name in node.output for reader in readers.get(name, [])):
-            half.discard(index)
+        if _always(node) or SHARED_MAP in node.output or not ends(index):
+            return False
+        return node.op_type not in _PICKS or widened_before(node)
+
+    while left := [index for index in sorted(half, reverse=True) if leaves(index)]:
+        half.difference_update(left)
 
 
 def _islands(nodes: list[onnx.NodeProto], full: set[int]) -> tuple[tuple[str, ...], ...]:

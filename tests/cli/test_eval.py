@@ -97,8 +97,9 @@ def test_options_reach_the_estimator(evaluate: Run, made: list[dict[str, Any]]) 
         "min_score": 0.05,
         "max_people": None,
         "threads": None,
+        "precision": None,
     }
-    options = "--model m --backend torch --size 384x640 --min-score 0.2 --max-people 7 --threads 2"
+    options = "--model m --backend torch --size 384x640 --min-score 0.2 --max-people 7 --threads 2 --precision fp16"
     assert evaluate(*options.split()) == 0
     assert made[1] == {
         "model": "m",
@@ -107,6 +108,7 @@ def test_options_reach_the_estimator(evaluate: Run, made: list[dict[str, Any]]) 
         "min_score": 0.2,
         "max_people": 7,
         "threads": 2,
+        "precision": "fp16",
     }
 
 
@@ -118,6 +120,7 @@ def test_json(evaluate: Run, folder: Path) -> None:
     assert len(numbers["boxes"]) == 12
     assert numbers["model"] == {"path": "mobile", "name": "mobile", "weights_sha256": "c0ffee"}
     assert numbers["settings"]["size"] == "640"
+    assert numbers["settings"]["precision"] is None
     assert numbers["settings"]["annotations"] == "annotations.json"
     assert numbers["rank"] == "box*keypoints"
     assert numbers["versions"]["gcpose-trt"] == __version__
@@ -145,6 +148,7 @@ def test_first_images_only(evaluate: Run, capsys: pytest.CaptureFixture[str]) ->
         ("--threads two", "'two' is not a whole number of at least 1"),
         ("--rank size", "invalid choice: 'size'"),
         ("--backend tensorflow", "invalid choice: 'tensorflow'"),
+        ("--precision fp8", "invalid choice: 'fp8'"),
     ],
 )
 def test_options_out_of_range(
