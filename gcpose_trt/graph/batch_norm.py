@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from gcpose_trt.graph.simplify import replace_nodes
@@ -26,7 +25,9 @@ def fold_batch_norms(model: onnx.ModelProto) -> int:
             nodes.append(node)
             continue
         values = [numpy_helper.to_array(constants[name]).astype(np.float64) for name in node.input[1:5]]
-        factor, shift = _affine(*values, epsilon=attributes_of(node).get("epsilon", 1e-5))
+        scale, bias, mean, variance = values
+        factor = scale / np.sqrt(variance + attributes_of(node).get("epsilon", 1e-5))
+        shift = bias - mean * factor
         out = node.output[0]
         names = {f"{out}.factor": factor, f"{out}.shift": shift}
         for name, array in names.items():
@@ -36,14 +37,3 @@ def fold_batch_norms(model: onnx.ModelProto) -> int:
         count += 1
     replace_nodes(graph, nodes)
     return count
-
-
-def _affine(
-    scale: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    epsilon: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    factor = scale / np.sqrt(variance + epsilon)
-    return factor, bias - mean * factor

@@ -43,7 +43,7 @@ _EXACT = {
 
 
 def emulate_float16(model: onnx.ModelProto) -> int:
-    """Rewrite a graph with FP16 nodes, in place, as one of FP32 nodes and roundings; inputs and outputs keep their types.
+    """Rewrite a graph with FP16 nodes, in place, as FP32 nodes and roundings; inputs and outputs keep their types.
 
     Nodes of domain `gcpose` round their results once: sums and softmax are FP32 inside, as in the plugins.
 

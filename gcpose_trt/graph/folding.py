@@ -142,7 +142,9 @@ def _run(model: onnx.ModelProto, nodes: list[onnx.NodeProto], wanted: list[str])
         return {}
     needed = {name for node in nodes for name in node.input}
     constants = [tensor for tensor in model.graph.initializer if tensor.name in needed]
-    graph = onnx.helper.make_graph(nodes, "constants", [], [onnx.ValueInfoProto(name=name) for name in wanted], constants)
+    graph = onnx.helper.make_graph(
+        nodes, "constants", [], [onnx.ValueInfoProto(name=name) for name in wanted], constants
+    )
     part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

@@ -24,7 +24,16 @@ _REDUCTIONS = {
     "ReduceSumSquare",
 }
 _NEW_RESIZE_ATTRIBUTES = {"antialias": 0, "axes": None, "keep_aspect_ratio_policy": b"stretch"}
-_NEWER = {"BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "CenterCropPad", "Col2Im", "Mish", "OptionalHasElement"}
+_NEWER = {
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "CenterCropPad",
+    "Col2Im",
+    "Mish",
+    "OptionalHasElement",
+}
 
 
 def lower_opset(model: onnx.ModelProto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -75,7 +76,7 @@ def simplify(graph: onnx.GraphProto, known: Mapping[str, TensorInfo]) -> bool:
     return changed
 
 
-def _become(node: onnx.NodeProto, op_type: str, inputs: list[str], **attributes: object) -> bool:
+def _become(node: onnx.NodeProto, op_type: str, inputs: list[str], **attributes: Any) -> bool:
     new = helper.make_node(op_type, inputs, list(node.output), name=node.name, **attributes)
     node.CopyFrom(new)
     return True

@@ -1,6 +1,7 @@
 """`gcpose::KeypointDecode`: from keypoint logits to coordinates and scores.
 
-Inputs: logits (N,K,S,S) float32 or float16, N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps cover.
+Inputs: logits (N,K,S,S) float32 or float16, N at least 1; boxes float32 (N,4) xyxy, the enlarged boxes that the maps
+cover. All arithmetic is float32.
 Output: keypoints float32 (N,K,3): x, y in the boxes' pixels, and the score.
 Attributes: samples_per_cell int, of the first step; score_radius float, 0: the score is the softmax peak, else the
 probability within so many cells of the joint.

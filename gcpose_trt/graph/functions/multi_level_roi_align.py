@@ -1,7 +1,7 @@
 """`gcpose::MultiLevelRoiAlign`: every RoI pooled from the one feature level that suits its size.
 
-Inputs: rois float32 (N,4) xyxy in input pixels; batch_index int64 (N,); feature_0.. (B,C,Hl,Wl), float32 or float16, all
-the same. Output: pooled (N,C,S,S) of the features' type. Coordinates and sums are float32 either way.
+Inputs: rois float32 (N,4) xyxy in input pixels; batch_index int64 (N,); feature_0.. (B,C,Hl,Wl), all float32 or all
+float16. Output: pooled (N,C,S,S) of the features' type. Coordinates and sums are float32 either way.
 Attributes: output_size int (S); strides ints, one a feature; sampling_ratio int (0: adaptive); aligned int;
 canonical_level int; canonical_size float.
 
