@@ -16,6 +16,7 @@ namespace
 constexpr uint32_t kMagic = 0x31504347;  // "GCP1"
 constexpr int32_t kMostIntegers = 1024;  // none of our lists comes near; keeps a corrupt length from allocating
 
+#if GCPOSE_TENSORRT_10  // before, integers came as INT32 only
 int32_t narrow(int64_t value, const std::string& name)
 {
     if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max())
@@ -24,6 +25,7 @@ int32_t narrow(int64_t value, const std::string& name)
     }
     return static_cast<int32_t>(value);
 }
+#endif
 
 template <typename T>
 T element(const nvinfer1::PluginField& field, int32_t index)

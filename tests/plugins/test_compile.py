@@ -1,0 +1,99 @@
+"""The sources compile: for the interface of TensorRT 8.5, and by nvcc to a library that exports only what it should."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.plugins import build, library, sources, toolchain
+from tests.plugins.native import compile_all, development_headers
+
+# A stand-in for the headers of TensorRT 8.5 and 8.6: 10.14's, with the older version numbers, and with everything
+# that came later out of reach. It shows that the glue's branches name nothing newer; the types stay 10.14's.
+STANDIN = """
+#include "{headers}/NvInferRuntime.h"
+#undef NV_TENSORRT_MAJOR
+#undef NV_TENSORRT_MINOR
+#define NV_TENSORRT_MAJOR 8
+#define NV_TENSORRT_MINOR {minor}
+#pragma GCC poison kINT64 kBF16 kUINT8 IPluginV3 IPluginV3OneCore IPluginV3OneBuild IPluginV3OneRuntime
+#pragma GCC poison IPluginCreatorV3One IPluginCreatorInterface TensorRTPhase getCreator getAllCreators
+"""
+POISON_85 = "#pragma GCC poison ILoggerFinder loadLibrary\n"
+
+
+@pytest.mark.parametrize("minor", [5, 6])
+def test_v2_glue_names_nothing_newer_than_tensorrt_8(tmp_path: Path, minor: int) -> None:
+    headers = development_headers()
+    standin = tmp_path / "standin"
+    standin.mkdir()
+    text = STANDIN.format(headers=headers, minor=minor) + (POISON_85 if minor == 5 else "")
+    (standin / "NvInferRuntime.h").write_text(f"#pragma once\n#pragma GCC system_header\n{text}")
+    glue = [name for name in sources.library_sources("v2") if name.startswith("tensorrt/")]
+    if minor == 6:  # these alone have branches on 8.6
+        glue = ["tensorrt/log.cpp", "tensorrt/library.cpp"]
+    objects = compile_all(glue, tmp_path / "objects", standin, ["-O0"])
+    names = subprocess.run(["nm", "-C", *map(str, objects)], capture_output=True, text=True, check=True).stdout
+    assert " T getPluginCreators" in names
+    assert " T gcpose_register_creators" in names
+    assert " T getCreators" not in names
+    assert (" T setLoggerFinder" in names) == (minor == 6)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library by nvcc, for one architecture, as `gcpose-trt plugins build` makes it."""
+    development_headers()
+    try:
+        nvcc = toolchain.find_nvcc()
+    except GcposeError as error:
+        pytest.skip(str(error))
+    architecture = "87" if "87" in nvcc.architectures else nvcc.architectures[0]
+    plan = build.make_plan(architectures=architecture, nvcc=nvcc.path, tensorrt_include=development_headers())
+    return build.build_library(plan, tmp_path_factory.mktemp("nvcc"), jobs=2)
+
+
+@pytest.mark.slow
+def test_library_by_nvcc(built: Path) -> None:
+    exported = subprocess.run(
+        ["nm", "-D", "--defined-only", "--format=posix", str(built)], capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[0] for line in exported.splitlines()}
+    assert {"getCreators", "setLoggerFinder", "gcpose_register_creators", "gcpose_build_info", "gcpose_nms"} <= names
+    assert {name for name in names if not name.startswith("gcpose_")} == {"getCreators", "setLoggerFinder"}
+    needed = subprocess.run(["readelf", "-d", str(built)], capture_output=True, text=True, check=True).stdout
+    assert "nvinfer" not in needed
+    assert "libcudart" not in needed
+    known = library.describe(built)
+    assert known["build"]["interface"] == "v3"
+    assert known["build"]["cpu"] is False
+    assert known["record"]["sources_sha256"] == sources.sources_sha256()
+    assert json.dumps(known["build"]["architectures"]) == json.dumps(known["record"]["architectures"])
+
+
+@pytest.mark.slow
+def test_library_by_nvcc_refuses_bad_calls_without_a_gpu(built: Path) -> None:
+    loaded = ctypes.CDLL(str(built))
+    loaded.gcpose_error_string.restype = ctypes.c_char_p
+    assert loaded.gcpose_nms(None, None) == 1  # cudaErrorInvalidValue
+    assert b"invalid" in loaded.gcpose_error_string(1)
+    assert loaded.gcpose_register_creators(None) == -1
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
+def test_cmake_configures_for_cuda(tmp_path: Path) -> None:
+    try:
+        nvcc = toolchain.find_nvcc()
+    except GcposeError as error:
+        pytest.skip(str(error))
+    command = ["cmake", "-S", str(sources.source_folder()), "-B", str(tmp_path), "-DCMAKE_CUDA_ARCHITECTURES=87"]
+    options = [f"-DTENSORRT_INCLUDE_DIR={development_headers()}", f"-DCMAKE_CUDA_COMPILER={nvcc.path}"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "interface v3" in done.stdout
