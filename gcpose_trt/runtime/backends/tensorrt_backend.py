@@ -35,6 +35,7 @@ from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit
 from gcpose_trt.runtime.timing import Timing
 
 SLOTS = 2
+MOST_SLOTS = 8  # one for each thread that is inside at a time, up to this many
 NO_GRAPHS = "GCPOSE_NO_CUDA_GRAPHS"
 
 
@@ -93,7 +94,8 @@ class TensorRTBackend:
 
     def _slot(self) -> Slot:
         opened = self._opened
-        return Slot(self._device, opened.detector, opened.pose, opened.record.max_people, self._copy_stream)
+        with self._lock, self._device.current():
+            return Slot(self._device, opened.detector, opened.pose, opened.record.max_people, self._copy_stream)
 
     # ------------------------------------------------------------------------------------------- both halves at once
 
@@ -122,7 +124,13 @@ class TensorRTBackend:
                 self._abandon(ticket)
 
     def _take(self, wait: bool) -> Slot | None:
+        """Return a slot that nobody uses; without `wait`, None if there is none."""
         with self._free:
+            if wait and not self._idle and len(self._slots) < MOST_SLOTS:
+                # Others may be held by iterations that pause, so waiting for one could take forever.
+                slot = self._slot()
+                self._slots.append(slot)
+                return slot
             if wait:
                 self._free.wait_for(lambda: bool(self._idle))
             return self._idle.popleft() if self._idle else None
@@ -302,7 +310,7 @@ class TensorRTBackend:
     def warmup(self) -> None:
         """Run every bucket twice in each slot, so that contexts, memory and graphs are there before the first frame."""
         buckets = (*self._network.buckets, 0) if self.batch_limit == 1 else (0,)
-        for _ in self._slots:  # the one given back last is taken last
+        for _ in range(SLOTS):  # the one given back last is taken last
             slot = self._take(wait=True)
             assert slot is not None
             try:
@@ -315,9 +323,8 @@ class TensorRTBackend:
                             self._copy_stream.record(slot.uploaded)
                             self._enqueue(slot, bucket)
                         slot.done.synchronize()
-                    if self.batch_limit != 1:
-                        for bucket in (*self._network.buckets, *self._network.buckets):
-                            self._pose_rows(slot, np.zeros((bucket, 4), np.float32), np.zeros(bucket, np.int64))
+                    for bucket in (*self._network.buckets, *self._network.buckets):
+                        self._pose_rows(slot, np.zeros((bucket, 4), np.float32), np.zeros(bucket, np.int64))
             finally:
                 self._give(slot)
 
