@@ -1,0 +1,69 @@
+"""Real builds: TensorRT-RTX on the CPU. What is built here is not run, that takes an RTX GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcpose_trt.assets import FOLDER as SHIPPED
+from gcpose_trt.engine import layers_file
+from gcpose_trt.engine.builder import build_engine
+from gcpose_trt.engine.request import BuildRequest
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.engine_record import EngineRecord
+from tests.engine.quantized import quantize
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX (tensorrt-rtx-cu13) is not installed"
+)
+PARTS = {"backbone", "proposals", "box_head", "detections", "regions", "keypoint_head"}
+
+
+def build(output: Path, precision: str, **options: Any) -> EngineRecord:
+    request = BuildRequest("mobile", output, precision, size=(128, 160), max_people=2, target="tensorrt-rtx")
+    events: list[dict[str, Any]] = []
+    record = build_engine(BuildRequest(**{**vars(request), **options}), events.append)
+    assert any(event["event"] == "phase" for event in events)  # it reports progress
+    assert EngineRecord.load(output) == record
+    assert set(record.check_files(output)) == PARTS
+    return record
+
+
+def test_fp32(tmp_path: Path) -> None:
+    record = build(tmp_path / "engine", "fp32")
+    assert record.tensorrt.split(".")[0] == "1"
+    assert record.gpu is None
+    assert record.plugin_library is None
+    # Suppression (of proposals, of boxes) and pooling (for boxes; for poses, twice) stay outside, the decode too.
+    assert [text.split(" ")[1] for text in record.outside].count("Nms") == 2
+    assert any("MultiLevelRoiAlign" in text for text in record.outside)
+    assert set(record.inspection["backbone"]["by_precision"]) <= {"FP32", "other"}
+    assert record.inspection["keypoint_head"]["layers"] > 20
+    assert {"8.0", "8.9", "12.0"} <= set(record.options["graphs"]["backbone"]["compute_capabilities"])
+
+
+def test_fp16(tmp_path: Path) -> None:
+    record = build(tmp_path / "engine", "fp16")
+    counts = record.inspection["backbone"]["by_precision"]
+    assert counts["FP16"] > 10 * counts["FP32"]
+    head = record.inspection["keypoint_head"]
+    assert head["weight_bytes_by_precision"]["FP16"] > 1e6
+    assert head["by_precision"]["FP32"] >= 1  # softmax and prior
+    contents = layers_file.read(tmp_path / "engine")["keypoint_head"]
+    assert all(layer.shape[0] in (2, 1) for layer in contents.layers if len(layer.shape) == 4)  # of the last bucket
+
+
+def test_quantized(tmp_path: Path) -> None:
+    model = quantize(SHIPPED / "mobile", tmp_path / "int8")
+    record = build(tmp_path / "engine", "int8", model=str(model))
+    assert record.inspection["backbone"]["by_precision"]["INT8"] > 50
+    assert record.inspection["backbone"]["weight_bytes_by_precision"]["INT8"] > 1e6
+
+
+def test_not_quantized(tmp_path: Path) -> None:
+    with pytest.raises(GcposeError, match="QuantizeLinear"):
+        build(tmp_path / "engine", "int8")
+    assert not (tmp_path / "engine").exists()
