@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import importlib.util
@@ -134,21 +135,24 @@ class Probe:
     def run(self, *command: str, timeout: float = 2.0) -> Output:
         """Run a command to its end, or for `timeout` seconds."""
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env={**os.environ, "LC_ALL": "C"},
-                check=False,
+                start_new_session=True,
             )
         except FileNotFoundError:
             return Output(None, problem="missing")
-        except subprocess.TimeoutExpired:
-            return Output(None, problem="timeout")
         except OSError as error:
             return Output(None, problem=error.strerror or str(error))
-        return Output(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        try:
+            text, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _give_up(process)
+            return Output(None, problem="timeout")
+        return Output(process.returncode, text.decode(errors="replace"), errors.decode(errors="replace"))
 
     def inspect(self, subject: str, *arguments: str, timeout: float = 20.0) -> Inspection:
         """Call a function of `doctor.inspections` in a fresh Python, once; a crash there harms nothing here.
@@ -198,6 +202,20 @@ class Probe:
         """Return the version of every installed distribution, by its name in lower case with dashes."""
         return dict(self._distributions)
 
+    def requirements(self) -> list[tuple[str, str]]:
+        """Return (name, bounds) of the packages that gcpose-trt asks for, without its extras."""
+        try:
+            lines = metadata.requires("gcpose-trt") or []
+        except metadata.PackageNotFoundError:  # run from a checkout that was never installed
+            lines = ["numpy", "opencv-python-headless", "onnxruntime", "av", "tqdm"]
+        found = []
+        for line in lines:
+            requirement, _, marker = line.partition(";")
+            match = re.match(r"([\w.-]+)\s*(.*)", requirement.strip())
+            if match and "extra" not in marker:
+                found.append((match[1].lower(), match[2].strip("() ")))
+        return found
+
     def module(self, name: str) -> str | None:
         """Return the file of a top-level module without importing it; None if there is none."""
         try:
@@ -229,3 +247,14 @@ class Probe:
             platform.release(),
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         )
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and its children, and do not insist: what hangs inside a driver cannot be killed."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)

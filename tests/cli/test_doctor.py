@@ -15,6 +15,8 @@ from gcpose_trt.doctor import Report, examine
 from tests.doctor import recorded
 from tests.doctor.recorded import RecordedProbe
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> RecordedProbe:
@@ -31,7 +33,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> RecordedProbe:
 def test_this_machine(tmp_path: Path) -> None:
     # As a user runs it: in a process of its own, with another working directory.
     command = [sys.executable, "-m", "gcpose_trt", "doctor", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
     assert done.stderr == ""
     record = json.loads(done.stdout)
     assert done.returncode == record["exit_code"] == int(record["counts"]["red"] > 0)
@@ -60,7 +65,7 @@ def test_broken_opencv_is_told_and_not_suffered(tmp_path: Path) -> None:
     (tmp_path / "cv2").mkdir()
     (tmp_path / "cv2/__init__.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     command = [sys.executable, "-m", "gcpose_trt", "doctor", "--json", "--model", "mobile"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     found = {check["id"]: check for check in json.loads(done.stdout)["checks"]}

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gcpose_trt.doctor import Status
 from gcpose_trt.doctor.probe import Inspection, Interpreter, Output, Probe
 
 GIB = 1 << 30
+# How a machine is made; and a machine, a check of it, its status, words of the detail and words of the fix.
+Make = Callable[[], "RecordedProbe"]
+Fault = tuple[Make, str, Status, str, str]
 CPUINFO_X86 = "model name\t: Intel(R) Core(TM) i7-12700K CPU @ 3.60GHz\nflags\t\t: fpu sse2 avx2 fma avx_vnni\n"
 CPUINFO_ORIN = (
     "processor\t: 0\nFeatures\t: fp asimd aes crc32 atomics fphp asimdhp asimdrdm lrcpc asimddp\n"
@@ -103,6 +108,10 @@ class RecordedProbe(Probe):
 
     def packages(self) -> dict[str, str]:
         return dict(self.installed)
+
+    def requirements(self) -> list[tuple[str, str]]:
+        bounds = ("numpy", ">=1.26,<3"), ("opencv-python-headless", "<6,>=4.8"), ("onnxruntime", "<2,>=1.18")
+        return [*bounds, ("av", "<20,>=17"), ("tqdm", "<5,>=4.60")]
 
     def module(self, name: str) -> str | None:
         return self.modules.get(name)
@@ -336,3 +345,17 @@ def without(inspection: Inspection, *keys: str, **values: Any) -> Inspection:
     """Return an inspection with facts left out or changed."""
     kept = {key: value for key, value in inspection.facts.items() if key not in keys}
     return replace(inspection, facts={**kept, **values})
+
+
+def altered(probe: RecordedProbe, **changes: object) -> RecordedProbe:
+    """Change the parts of a machine in place: files, commands, variables ... are added, None takes an entry away."""
+    for name, value in changes.items():
+        part = getattr(probe, name)
+        if isinstance(part, dict):
+            assert isinstance(value, dict)
+            part |= value
+            for key in [key for key in part if part[key] is None]:
+                del part[key]
+        else:
+            setattr(probe, name, value)
+    return probe

@@ -24,6 +24,8 @@ def test_commands(tmp_path: Path) -> None:
 def test_command_that_hangs_is_given_up() -> None:
     answer = Probe().run(sys.executable, "-c", "import time; time.sleep(60)", timeout=0.2)
     assert (answer.code, answer.problem) == (None, "timeout")
+    # A child that keeps the pipe open must not keep us either.
+    assert Probe().run("sh", "-c", "sleep 60 & sleep 60", timeout=0.2).problem == "timeout"
 
 
 @pytest.fixture
@@ -91,6 +93,8 @@ def test_modules_are_found_without_importing_them() -> None:
     assert (probe.module("numpy") or "").endswith("numpy/__init__.py")
     assert probe.module("no_such_module") is None
     assert probe.packages()["numpy"]
+    names = [name for name, _ in probe.requirements()]
+    assert names == ["numpy", "opencv-python-headless", "onnxruntime", "av", "tqdm"]  # and nothing of the extras
     assert probe.interpreter().executable == sys.executable
 
 

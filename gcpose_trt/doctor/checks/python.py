@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Iterator
 
 from gcpose_trt.doctor.check import Check, absent, green, red, yellow
 from gcpose_trt.doctor.machine import Situation
 
 _OLDEST = (3, 10)
-_DISTRIBUTION = "gcpose-trt"
 # Any of these brings the module cv2; which one, the check of OpenCV tells.
 OPENCVS = (
     "opencv-python-headless",
@@ -40,7 +38,7 @@ def check_packages(situation: Situation) -> Iterator[Check]:
     """Compare the packages that gcpose-trt asks for with those that are installed."""
     installed = situation.probe.packages()
     missing, wrong, present = [], [], []
-    for name, bounds in _requirements():
+    for name, bounds in situation.probe.requirements():
         found = next((other for other in _ALTERNATIVES.get(name, (name,)) if other in installed), None)
         if found is None:
             # Jetson's own OpenCV is a module that no package claims.
@@ -78,21 +76,6 @@ def check_export(situation: Situation) -> Iterator[Check]:
         )
     else:
         yield green("ONNX", ", ".join(present))
-
-
-def _requirements() -> list[tuple[str, str]]:
-    """Return (name, bounds) of what the installed package asks for, without its extras."""
-    try:
-        lines: Sequence[str] = metadata.requires(_DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
-        lines = ["numpy", "opencv-python-headless", "onnxruntime", "av", "tqdm"]
-    found = []
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        match = re.match(r"([\w.-]+)\s*(.*)", requirement.strip())
-        if match and "extra" not in marker:
-            found.append((match[1].lower(), match[2].strip("() ")))
-    return found
 
 
 def within(version: str, bounds: str) -> bool:
