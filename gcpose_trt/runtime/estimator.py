@@ -70,14 +70,19 @@ class PoseEstimator:
     ) -> None:
         _check_options(backend, min_score, max_people, threads)
         wanted = parse_size(size)
-        self._backend: Backend | None = open_backend(model, backend, threads, precision, device)
+        opened = open_backend(model, backend, threads, precision, device)
+        self._backend: Backend | None = opened
         self._idle = threading.Condition()
         self._calls = 0
-        self.info: ModelInfo = self._backend.info
-        self.backend: str = self._backend.name
+        self.info: ModelInfo = opened.info
+        self.backend: str = opened.name
         self.min_score: float = self.info.min_score if min_score is None else float(min_score)
         self.max_people: int = self.info.max_people if max_people is None else int(max_people)
-        self._rule = _size_rule(self.info, wanted, size, engine=self.backend == "tensorrt")
+        try:
+            self._rule = _size_rule(self.info, wanted, size, engine=self.backend == "tensorrt")
+        except GcposeError:
+            opened.close()  # nobody else could: there is no estimator
+            raise
 
     @property
     def rank(self) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import cuda_standin, pycuda_standin, tensorrt_standin
+from tests.support.bundles import make_bundle
+from tests.support.engine_folders import from_bundle
 
 HERE = Path(__file__).parent
 
@@ -55,3 +57,30 @@ def run_cases(standin: Path, file: str, generation: str, binding: str = "cuda-py
 )
 def test_estimator(standin: Path, generation: str, binding: str, eager: str) -> None:
     run_cases(standin, "cases_estimator.py", generation, binding, GCPOSE_STANDIN_EAGER=eager)
+
+
+@pytest.mark.parametrize("generation", ["8.6", "10.3"])
+def test_opening(standin: Path, generation: str) -> None:
+    run_cases(standin, "cases_opening.py", generation)
+
+
+def test_demo_without_a_gpu(tmp_path: Path) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has an NVIDIA driver")
+    bundle = make_bundle(tmp_path / "bundle", size=[64, 96], batch=1)
+    folder = from_bundle(tmp_path / "engines", bundle)
+    command = [
+        sys.executable,
+        "-m",
+        "gcpose_trt",
+        "demo",
+        "--model",
+        str(folder),
+        "--output",
+        str(tmp_path / "out.mp4"),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cuda_standin.REPOSITORY, timeout=60)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "no NVIDIA driver can be loaded" in result.stderr or "neither cuda-python nor pycuda" in result.stderr
+    assert not (tmp_path / "out.mp4").exists()
