@@ -21,7 +21,7 @@ from gcpose_trt.engine.folder import TIMING_CACHE, staging
 from gcpose_trt.engine.inspection import Layer, check_precision, summary
 from gcpose_trt.engine.layers_file import Contents
 from gcpose_trt.engine.machine import Machine
-from gcpose_trt.engine.process import Listener, run_job, terminable
+from gcpose_trt.engine.process import Listener, environment, run_job, terminable
 from gcpose_trt.engine.request import BuildRequest
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.files import check_writable
@@ -133,7 +133,7 @@ def _sources(request: BuildRequest, work: Path, listener: Listener) -> Any:
     command = [sys.executable, "-m", "gcpose_trt", "export", str(request.model), "--output", str(folder)]
     if request.max_people is not None:
         command += ["--max-people", str(request.max_people)]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment())
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if line.strip()] or ["export failed without a word"]
         raise GcposeError(lines[-1].removeprefix("gcpose-trt: error: "))

@@ -11,8 +11,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
+import gcpose_trt
 from gcpose_trt.errors import GcposeError
 
 Listener = Callable[[dict[str, Any]], None]
@@ -45,6 +47,7 @@ def run_job(job: dict[str, Any], listener: Listener) -> dict[str, Any]:
                 stderr=output,
                 pass_fds=[writing],
                 start_new_session=True,
+                env=environment(),
             )
         except OSError as error:
             raise GcposeError(f"cannot start the build process ({error.strerror}); {_MEMORY}") from error
@@ -60,6 +63,13 @@ def run_job(job: dict[str, Any], listener: Listener) -> dict[str, Any]:
         finally:
             _kill(process)
         return _result(last, code, output, job)
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, in which a child finds this package wherever it was imported from."""
+    root = str(Path(gcpose_trt.__file__).resolve().parents[1])
+    before = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*([before] if before else []), root])}
 
 
 def _listen(events: IO[str], listener: Listener) -> dict[str, Any]:
