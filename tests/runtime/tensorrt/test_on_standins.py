@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -84,3 +85,30 @@ def test_demo_without_a_gpu(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert "no NVIDIA driver can be loaded" in result.stderr or "neither cuda-python nor pycuda" in result.stderr
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_no_leak(standin: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle", size=[64, 96], batch=1)
+    folder = from_bundle(tmp_path / "engines", bundle)
+    paths = os.pathsep.join([tensorrt_standin.python_path("10.3")])
+    code = f"""
+import sys
+from benchmarks import leak
+from tests.support.cuda_standin import count
+sys.argv = ["leak", "--model", {str(folder)!r}, "--frames", "1500"]
+assert leak.main() == 0
+print([count(what) for what in ("device", "pinned", "streams", "events", "graphs", "contexts", "pushed")])
+"""
+    result = cuda_standin.run(standin, code, environment={"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if not line.startswith("["))
+    assert int(lines["frames"]) >= 1500
+    assert int(lines["people"]) > 1000
+    before, after = json.loads(lines["gpu_free_mib"])
+    assert before == after, "not a byte, on a driver that counts them"
+    assert result.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0, 0, 0]"
+
+
+@pytest.mark.slow
+def test_sample_clip_of_the_shipped_model(standin: Path) -> None:
+    run_cases(standin, "cases_clip.py", "10.3", OMP_NUM_THREADS="1")
