@@ -205,6 +205,7 @@ def plugin_library() -> dict[str, Any]:
     from gcpose_trt.plugins import library
 
     path = library.default_path()
+    path = path / library.LIBRARY_NAME if path.is_dir() else path
     facts: dict[str, Any] = {"path": str(path), "exists": path.is_file()}
     if path.is_file():
         try:

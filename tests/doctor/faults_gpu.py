@@ -72,6 +72,13 @@ FAULTS: dict[str, Fault] = {
     "stub of the toolkit": (_no_gcpose_gpu(34), "gpu.driver", Status.RED, "stub", "unset LD_LIBRARY_PATH"),
     "unknown result": (_no_gcpose_gpu(46), "gpu.driver", Status.RED, "cuInit returns 46", "ubuntu-drivers"),
     "no device": (_no_gcpose_gpu(100), "gpu.driver", Status.RED, "shows no GPU", "dmesg"),
+    "no device for this user of a Jetson": (
+        lambda: changed(recorded.orin(), cuda_driver=driver(code=100)),
+        "gpu.driver",
+        Status.RED,
+        "shows no GPU",
+        "usermod -aG video,render",
+    ),
     "hidden device": (
         lambda: altered(_no_gcpose_gpu(100)(), variables={"CUDA_VISIBLE_DEVICES": ""}),
         "gpu.driver",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from gcpose_trt.doctor import Probe, inspections
+from tests.support import cuda_standin
 
 
 def test_commands(tmp_path: Path) -> None:
@@ -133,3 +138,50 @@ def test_inference_of_this_machine() -> None:
     facts = Probe().inspect("onnxruntime", "mobile").facts
     assert facts["finite"] is True
     assert "CPUExecutionProvider" in facts["providers"]
+
+
+@pytest.fixture(scope="module")
+def standin_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for libcuda.so.1; says what the code makes of a driver, nothing of NVIDIA's."""
+    reason = cuda_standin.missing()
+    if reason:
+        pytest.skip(reason)
+    return cuda_standin.build(tmp_path_factory.mktemp("driver"))
+
+
+def test_driver_is_asked_through_its_library(standin_driver: Path) -> None:
+    code = "from gcpose_trt.doctor.inspections import main; main(['cuda_driver'])"
+    facts = json.loads(cuda_standin.run(standin_driver, code).stdout.splitlines()[-1])["facts"]
+    assert (facts["found"], facts["code"], facts["library"]) == (True, 0, str(standin_driver))
+    assert re.fullmatch(r"\d+\.\d+", facts["cuda"])
+    for device in facts["devices"]:
+        assert "Stand-in" in device["name"]
+        assert re.fullmatch(r"\d+\.\d+", device["compute_capability"])
+        assert device["memory"] > 0
+    assert facts["devices"]
+
+
+BUILD_INFO = """extern "C" const char* gcpose_build_info() {
+    return "{\\"architectures\\": [\\"90\\"], \\"tensorrt\\": \\"10.14.1\\", \\"interface\\": \\"v3\\"}";
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile a library with")
+def test_plugin_library_without_creators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "info.cpp").write_text(BUILD_INFO)
+    library = tmp_path / "libgcpose_plugins.so"
+    subprocess.run(["g++", "-shared", "-fPIC", tmp_path / "info.cpp", "-o", library], check=True)
+    monkeypatch.setenv("GCPOSE_PLUGINS", str(library))
+    probe = Probe()
+    facts = probe.inspect("plugin_library").facts
+    assert (facts["exists"], facts["build"]["interface"], facts["record"]) == (True, "v3", None)
+    if probe.module("tensorrt_lean") is None:
+        pytest.skip("tensorrt_lean is not installed")
+    answer = probe.inspect("creators", "tensorrt_lean", str(library)).facts
+    assert answer["found"] == []
+    assert str(library) in answer["failure"]
+    library.write_bytes(b"no library")
+    assert "cannot be loaded" in Probe().inspect("plugin_library").facts["failure"]
+    library.unlink()
+    assert Probe().inspect("plugin_library").facts == {"path": str(library), "exists": False}

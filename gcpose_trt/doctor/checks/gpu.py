@@ -72,7 +72,13 @@ def _no_device(situation: Situation, facts: dict[str, Any]) -> Check:
         return yellow("Driver", text, "unset CUDA_VISIBLE_DEVICES", blocks=True, **facts)
     if machine.kind == CPU:
         return absent("Driver", f"there for CUDA {machine.driver.cuda}, but no NVIDIA GPU to drive", **facts)
-    return red("Driver", "starts, but shows no GPU", remedies.driver(machine) if machine.container else _HUNG, **facts)
+    if machine.container:
+        remedy = remedies.driver(machine)
+    elif machine.kind == JETSON:
+        remedy = "sudo usermod -aG video,render $USER, then log in again"
+    else:
+        remedy = _HUNG
+    return red("Driver", "starts, but shows no GPU", remedy, **facts)
 
 
 def check_gpus(situation: Situation) -> Iterator[Check]:
