@@ -59,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers",
         type=positive_int,
         nargs="?",
-        const=15,
+        const=8,
         metavar="N",
-        help="list the N (15) layers in which the error grows most (both sides onnxruntime)",
+        help="list the N (8) layers of each graph in which the error grows most (both sides onnxruntime)",
     )
     limits = parser.add_argument_group("limits, beyond which the exit code is 1")
     for name, (default, text) in _LIMITS.items():

@@ -37,8 +37,9 @@ class OnnxSide:
 
     Args:
         model: a shipped name, a folder with the two files, or either file.
-        precision: "fp16" casts the graphs as the engine builder does, and rounds every value as a GPU would
-            (`gcpose_trt.graph.rounding`); "fp32" and None take them as they are; "int8" also, and wants them quantized.
+        precision: "fp16" casts the graphs as the engine builder does and rounds every value as a GPU would
+            (`gcpose_trt.graph.emulation`); "fp32" and None take them as they are; "int8" also, and wants them
+            quantized.
         threads: of one inference.
         label: what the report calls this side.
         graphs: detector and pose graph instead of those of `model`.
@@ -155,12 +156,12 @@ def _record(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _prepared(paths: bundle.BundlePaths, precision: str) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    from gcpose_trt.graph.emulation import emulate_float16
     from gcpose_trt.graph.prepare import prepare_bundle
-    from gcpose_trt.graph.rounding import keep_rounding
 
     prepared = prepare_bundle(paths, precision=precision)
     for graph in (prepared.detector, prepared.pose):
-        keep_rounding(graph)
+        emulate_float16(graph)
     return prepared.detector, prepared.pose
 
 

@@ -74,26 +74,25 @@ def verdict(comparison: Comparison) -> str:
 
 
 def format_layers(layers: Sequence[Layer], most: int) -> str:
-    """Return the `most` layers in which the most error arises, as a table.
+    """Return the layers in which the most error arises, as a table.
 
     Args:
         layers: of `gcpose_trt.compare.layers.layers_of`.
-        most: rows.
+        most: rows of each graph.
     """
-    ranked = sorted((layer for layer in layers if layer.growth > 0), key=lambda layer: layer.growth, reverse=True)[
-        :most
-    ]
     lines = [
         f"layers in which the error grows most, of {len(layers)} with the same name in both",
         "(relative root mean square error; every graph is fed with A's inputs)",
         f"{'graph':<12}{'op':<20}{'before':>10}{'after':>10}{'growth':>10}  output",
     ]
-    for layer in ranked:
-        shape = "x".join(str(side) for side in layer.shape)
-        lines.append(
-            f"{layer.graph:<12}{layer.op:<20}{layer.before:>10.2g}{layer.after:>10.2g}{layer.growth:>10.2g}"
-            f"  {layer.name} ({shape})"
-        )
+    for graph in dict.fromkeys(layer.graph for layer in layers):
+        grown = [layer for layer in layers if layer.graph == graph and layer.growth > 0]
+        for layer in sorted(grown, key=lambda layer: layer.growth, reverse=True)[:most]:
+            shape = "x".join(str(side) for side in layer.shape)
+            lines.append(
+                f"{layer.graph:<12}{layer.op:<20}{layer.before:>10.2g}{layer.after:>10.2g}{layer.growth:>10.2g}"
+                f"  {layer.name} ({shape})"
+            )
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """A folder of engines as a side: buckets, types, copies.
 
-TensorRT and the GPU are stand-ins, ONNX Runtime does the work. The stand-in's device memory is host memory, and its engines read and write it by address, as TensorRT would.
+TensorRT and the GPU are stand-ins, ONNX Runtime does the work. The stand-in's device memory is host memory, and its
+engines read and write it by address, as TensorRT would.
 """
 
 from __future__ import annotations
