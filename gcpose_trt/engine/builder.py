@@ -75,10 +75,7 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
     if request.timing_cache not in (None, "off"):
         check_writable(request.timing_cache)
     with terminable(), staging(request.output) as work, _sources(request, work, listener) as sources:
-        onnx_bytes = sum(path.stat().st_size for path in (sources.paths.detector, sources.paths.pose))
-        height, width = request.size or (512, 512)
-        needs = machines.estimate(onnx_bytes, height * width, request.batch, request.workspace, request.low_memory)
-        machines.check_memory(needs, machine, request.low_memory)
+        machines.check_memory(_needs(request, sources, machine), machine, request.low_memory)
         flags = {"verbose": request.verbose, "debug": debug}
         job = {"job": "prepare", "request": request.to_dict(), "work": str(work), **flags}
         files = {"detector": str(sources.paths.detector), "pose": str(sources.paths.pose)}
@@ -99,6 +96,14 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
         record = replace(record, build_seconds=round(time.monotonic() - start, 1))
         record.save(work)
     return record
+
+
+def _needs(request: BuildRequest, sources: Sources, machine: Machine | None) -> machines.Needs:
+    onnx_bytes = sum(path.stat().st_size for path in (sources.paths.detector, sources.paths.pose))
+    height, width = request.size or (512, 512)
+    return machines.estimate(
+        onnx_bytes, height * width, request.batch, request.workspace, request.low_memory, machine is not None
+    )
 
 
 def _check_machine(request: BuildRequest) -> Machine | None:

@@ -115,8 +115,8 @@ def _ask_tensorrt(view: View, graph: str, path: Path, target: str, plugins: Path
     if importlib.util.find_spec(MODULES[target]) is None:
         view.missing.append(f"layers of {path.name}: {target} is not installed for this Python")
         return
-    job = {"job": "inspect", "target": target, "engine": str(path), "plugins": _library(plugins)}
     try:
+        job = {"job": "inspect", "target": target, "engine": str(path), "plugins": _library(plugins)}
         found = run_job(job, listener)
     except GcposeError as error:
         view.missing.append(f"layers of {path.name}: {error}")

@@ -139,7 +139,9 @@ class Needs:
     gpu: int
 
 
-def estimate(onnx_bytes: int, pixels: int, batch: int, workspace: int | None, low_memory: bool) -> Needs:
+def estimate(
+    onnx_bytes: int, pixels: int, batch: int, workspace: int | None, low_memory: bool, gpu: bool = True
+) -> Needs:
     """Estimate the memory of a build, on the low side: a refusal must be right, a killed build has its own message.
 
     Args:
@@ -148,6 +150,7 @@ def estimate(onnx_bytes: int, pixels: int, batch: int, workspace: int | None, lo
         batch: frames in a call.
         workspace: MiB that a layer may use, None for all that is free.
         low_memory: one graph at a time.
+        gpu: False for TensorRT-RTX, which builds without one: measured, mobile took 344 MiB and r50 1055.
     """
     # TensorRT's libraries and kernels take about 1 GiB of host memory and half of that on the GPU. The parsed network,
     # the builder's copies and the plan each hold the weights.
@@ -155,6 +158,8 @@ def estimate(onnx_bytes: int, pixels: int, batch: int, workspace: int | None, lo
     # Activations of the first stages dominate: 64 channels at half the input's size, some at a time, FP32.
     activations = batch * pixels * (64 // 4) * 4 * (2 if low_memory else 4)
     scratch = min(workspace or 256, 256) * MIB
+    if not gpu:
+        return Needs(200 * MIB + 3 * onnx_bytes, 0)
     base = (600 if low_memory else 1000) * MIB
     return Needs(base + weights, 400 * MIB + weights // 2 + activations + scratch)
 

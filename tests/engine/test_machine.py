@@ -79,6 +79,9 @@ def test_estimates_follow_their_causes() -> None:
     # mobile must not be refused on a board of 4 GiB with 2 of them free.
     mobile = estimate(24 * MIB, 512 * 512, 1, None, True)
     assert mobile.host + mobile.gpu < 2048 * MIB
+    without = estimate(255 * MIB, 800 * 1216, 1, None, False, gpu=False)
+    assert without.gpu == 0
+    assert without.host < 1055 * MIB  # what r50 took
 
 
 @pytest.mark.parametrize("low", [False, True])
