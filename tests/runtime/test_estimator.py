@@ -133,6 +133,43 @@ def test_long_side(tiny: Path) -> None:
         np.testing.assert_allclose(coarse(frame).boxes, [[101, 203, 299, 707]], atol=15)
 
 
+def test_stream(estimator: PoseEstimator) -> None:
+    frames = [scene(100, 60, (5, 5, 50, 95)), np.zeros((30, 300, 3), np.uint8), scene(64, 64, (8, 8, 40, 40), (0, 1))]
+    results = list(estimator.stream(iter(frames)))
+    assert [poses for poses, _ in results] == [estimator(frame) for frame in frames]
+    assert all(timing.total >= timing.network > 0 for _, timing in results)
+
+
+def test_timing_adds_and_divides() -> None:
+    timing = Timing(1, 2, 3, 4) + Timing(1, 2, 3, 4)
+    assert timing == Timing(2, 4, 6, 8)
+    assert timing / 2 == Timing(1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"precision": "int4"}, "no precision is called 'int4'"),
+        ({"precision": "fp16"}, "no convolution or matrix product in FP32 to cast"),
+        ({"device": "cuda"}, "runs on the CPU, not on cuda"),
+        ({"backend": "tensorrt"}, "is no folder of TensorRT engines; build them with: gcpose-trt build-engine"),
+    ],
+)
+def test_options_that_do_not_go_together(tiny: Path, options: dict, words: str) -> None:
+    with pytest.raises(GcposeError, match=words) as caught:
+        PoseEstimator(tiny, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_engines_need_the_backend_for_them(tmp_path: Path) -> None:
+    (tmp_path / "engine.json").write_text("{}")
+    for backend in ("onnxruntime", "torch"):
+        with pytest.raises(GcposeError, match=f"holds TensorRT engines, which backend {backend} cannot run"):
+            PoseEstimator(tmp_path, backend)
+    with pytest.raises(GcposeError, match="not the record of an engine"):
+        PoseEstimator(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
