@@ -138,12 +138,27 @@ def _sources(request: BuildRequest, work: Path, listener: Listener) -> Any:
     command = [sys.executable, "-m", "gcpose_trt", "export", str(request.model), "--output", str(folder)]
     if request.max_people is not None:
         command += ["--max-people", str(request.max_people)]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment())
-    if result.returncode != 0:
-        lines = [line for line in result.stderr.splitlines() if line.strip()] or ["export failed without a word"]
-        raise GcposeError(lines[-1].removeprefix("gcpose-trt: error: "))
+    _export(command, listener)
     yield Sources(BundlePaths(folder / "detector.onnx", folder / "pose.onnx"), kept=False)
     shutil.rmtree(folder)
+
+
+def _export(command: list[str], listener: Listener) -> None:
+    """Run `gcpose-trt export`; its lines show that it is alive, the last of a failed one says why."""
+    last = "the export failed without a word; run gcpose-trt export by hand"
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=environment()
+    ) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                last = line.strip() or last
+                listener({"event": "tick"})
+        finally:
+            if process.poll() is None and sys.exc_info()[0] is not None:
+                process.kill()
+    if process.returncode != 0:
+        raise GcposeError(last.removeprefix("gcpose-trt: error: "))
 
 
 def _build(

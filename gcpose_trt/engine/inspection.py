@@ -97,7 +97,8 @@ def from_engine(trt: TensorRT, engine: Any) -> list[Layer]:
         [
             _from_json(entry) if isinstance(entry, dict) else Layer(str(entry), "", "other", 0, 0, ())
             for entry in entries
-        ]
+        ],
+        int(engine.num_optimization_profiles),
     )
 
 
@@ -107,6 +108,12 @@ def _shaped_context(trt: TensorRT, engine: Any) -> Any:
     if not inputs:
         return None
     last = engine.num_optimization_profiles - 1
+
+    def shapes(name: str) -> Any:
+        if hasattr(engine, "get_tensor_profile_shape"):
+            return engine.get_tensor_profile_shape(name, last)
+        return engine.get_profile_shape(last, name)
+
     strategies = getattr(trt.module, "ExecutionContextAllocationStrategy", None)
     try:
         if strategies is not None:
@@ -115,7 +122,7 @@ def _shaped_context(trt: TensorRT, engine: Any) -> Any:
             context = engine.create_execution_context_without_device_memory()
         context.set_optimization_profile_async(last, 0)
         for tensor in inputs:
-            context.set_input_shape(tensor.name, engine.get_tensor_profile_shape(tensor.name, last)[1])
+            context.set_input_shape(tensor.name, shapes(tensor.name)[1])
     except (RuntimeError, TypeError, AttributeError):
         return None
     return context
@@ -162,8 +169,13 @@ def _layer(
     )
 
 
-def from_text(text: str) -> list[Layer]:
-    """Return the layers of the builder's log, one a line: "Name: ..., LayerType: ..., Inputs: [ {...} ], ..."."""
+def from_text(text: str, profiles: int = 1) -> list[Layer]:
+    """Return the layers of the builder's log, one a line: "Name: ..., LayerType: ..., Inputs: [ {...} ], ...".
+
+    Args:
+        text: the log's message.
+        profiles: optimisation profiles of the engine; the layers of the last are returned.
+    """
     layers = []
     for line in text.splitlines():
         match = re.match(r"Name: (.*?), LayerType: (.*?), Inputs: (.*)$", line)
@@ -174,24 +186,28 @@ def from_text(text: str) -> list[Layer]:
         constants, _, outputs = rest.partition("Outputs: [")
         held = [(precision, count) for precision, count, _ in _tensors(constants)]
         layers.append(_layer(name, kind, _tensors(inputs), _tensors(outputs.partition("], TacticName")[0]), held))
-    return _of_last_profile(layers)
+    return _of_last_profile(layers, profiles)
 
 
-def _of_last_profile(layers: list[Layer]) -> list[Layer]:
+def _of_last_profile(layers: list[Layer], profiles: int) -> list[Layer]:
     """Leave out the copies of the layers for other profiles than the last, which is that of most people.
 
     Names end in "[profile 2]", of the second profile on. Layers that TensorRT compiled together end in "_myl2_7", the
-    seventh of the second group; their own names come from the compiler, and not all tell the profile.
+    seventh of the third group; their own names come from the compiler, and not all tell the profile. Where there are as
+    many groups as profiles, each is one's.
     """
+    if profiles < 2:
+        return layers
     tags = [re.search(r"\[profile (\d+)\]", layer.name) for layer in layers]
     groups = [re.search(r"_myl(\d+)_\d+$", layer.name) for layer in layers]
-    profiles = {group.group(1): int(tag.group(1)) for tag, group in zip(tags, groups, strict=True) if tag and group}
+    indices = sorted({int(group.group(1)) for group in groups if group})
+    known = {index: index for index in indices} if len(indices) == profiles else {}
+    known |= {int(group.group(1)): int(tag.group(1)) for tag, group in zip(tags, groups, strict=True) if tag and group}
     own = [
-        int(tag.group(1)) if tag else profiles.get(group.group(1), 0) if group else 0
+        int(tag.group(1)) if tag else known.get(int(group.group(1)), 0) if group else 0
         for tag, group in zip(tags, groups, strict=True)
     ]
-    last = max(own, default=0)
-    return [layer for layer, profile in zip(layers, own, strict=True) if profile == last]
+    return [layer for layer, profile in zip(layers, own, strict=True) if profile == max(own)]
 
 
 def _tensors(text: str) -> list[tuple[str, int, tuple[int, ...]]]:

@@ -82,7 +82,7 @@ def build(trt: TensorRT, path: Path, buckets: tuple[int, ...], settings: Setting
         engine = trt.deserialize(bytes(plan), f"the engine of {path.name} that it has just built")
         layers = from_engine(trt, engine)
     else:
-        layers = from_text(compiled[-1]) if compiled else []
+        layers = from_text(compiled[-1], config.num_optimization_profiles) if compiled else []
     return Built(plan, layers, io, options, notes)
 
 

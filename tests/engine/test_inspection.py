@@ -87,7 +87,14 @@ def test_log_of_rtx() -> None:
         "conv_myl0_1", "correlation", "FP16", 64 * 4 * 49 * 2 + 4, (256 + 4096) * 2, (1, 64, 8, 8), "FP16"
     )
     # All of it: the layers of the last profile, also those whose names do not tell it.
-    assert [layer.name for layer in from_text(TEXT)] == ["conv [profile 1]_myl1_1", "__myl_Cast_myl1_2"]
+    assert [layer.name for layer in from_text(TEXT, 2)] == ["conv [profile 1]_myl1_1", "__myl_Cast_myl1_2"]
+
+
+def test_groups_without_a_profile_in_their_names() -> None:
+    text = TEXT.replace(" [profile 1]", "")
+    assert [layer.name for layer in from_text(text, 2)] == ["conv_myl1_1", "__myl_Cast_myl1_2"]
+    assert len(from_text(text, 1)) == 3
+    assert len(from_text(text, 3)) == 3  # two groups for three profiles: not to be told apart
 
 
 def layer(precision: str, weights: int = 0) -> Layer:
