@@ -14,10 +14,13 @@ from gcpose_trt.graph.prepare import prepare_bundle
 from gcpose_trt.runtime import bundle
 from gcpose_trt.video.sources import open_source
 from tests.support.cuda_standin import count
+from tests.support.deferred_kernels import defer
 from tests.support.engine_folders import make_engines
 
 SIZE = (192, 320)
-FRAMES = 6
+FRAMES = 3
+OPTIONS = {"min_score": 0.5, "max_people": 8}  # no score of these frames is near it
+defer()
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def frames() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def wanted(frames: list[np.ndarray]) -> list[PoseFrame]:
-    with PoseEstimator("mobile", size=SIZE, threads=1, max_people=8) as estimator:
+    with PoseEstimator("mobile", size=SIZE, threads=1, **OPTIONS) as estimator:
         return [estimator(frame) for frame in frames]
 
 
@@ -45,18 +48,19 @@ def test_sample_clip(tmp_path: Path, frames: list[np.ndarray], wanted: list[Pose
         buckets=(1, 2, 4, 8),
     )
     assert sum(len(poses) for poses in wanted) >= FRAMES, "the clip shows people in nearly every frame"
-    with PoseEstimator(folder) as estimator:
-        batched = estimator(frames)
-        single = [estimator(frame) for frame in frames]
-        streamed = [poses for poses, _ in estimator.stream(frames)]
-    for found in (batched, single, streamed):
+    with PoseEstimator(folder, **OPTIONS) as estimator:
+        ways = [estimator(frames)]
+        if batch == 1:
+            ways.append([poses for poses, _ in estimator.stream(frames)])
+    for found in ways:
         assert [len(poses) for poses in found] == [len(poses) for poses in wanted]
         for one, other in zip(found, wanted, strict=True):
-            # A pixel of the input is six of the frame; the letterbox kernel is two grey levels from OpenCV's.
-            np.testing.assert_allclose(one.boxes, other.boxes, atol=6)
+            # A pixel of the input is three of the frame; the letterbox kernel is up to two grey levels from OpenCV's.
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=3)
             np.testing.assert_allclose(one.scores, other.scores, atol=0.05)
             sure = other.keypoints[..., 2] > 0.3
-            assert sure.any() or not len(other)
+            assert sure.any()
             moved = np.linalg.norm(one.keypoints[..., :2] - other.keypoints[..., :2], axis=2)[sure]
-            assert np.percentile(moved, 90) < 6 if moved.size else True
+            assert np.median(moved) < 1
+            assert np.percentile(moved, 90) < 3
     assert count("device") == count("contexts") == 0

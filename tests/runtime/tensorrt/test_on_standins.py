@@ -109,6 +109,11 @@ print([count(what) for what in ("device", "pinned", "streams", "events", "graphs
     assert result.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0, 0, 0]"
 
 
+@pytest.mark.parametrize("binding", ["cuda-python", "pycuda"])
+def test_letterbox_kernel(standin: Path, cpu_library: Path, binding: str) -> None:
+    run_cases(standin, "cases_letterbox.py", "10.3", binding, GCPOSE_PLUGINS=str(cpu_library))
+
+
 @pytest.mark.slow
-def test_sample_clip_of_the_shipped_model(standin: Path) -> None:
-    run_cases(standin, "cases_clip.py", "10.3", OMP_NUM_THREADS="1")
+def test_sample_clip_of_the_shipped_model(standin: Path, cpu_library: Path) -> None:
+    run_cases(standin, "cases_clip.py", "10.3", GCPOSE_PLUGINS=str(cpu_library), OMP_NUM_THREADS="1")
