@@ -97,7 +97,7 @@ def keypoint_decode(logits: Tensor, boxes: Tensor, *, samples_per_cell: int = 4,
             shape=[n, joints, 3],
             version=1,
         )
-    if native.serves(logits):
+    if logits.shape[-1] <= native.LARGEST_MAP and native.serves(logits):
         return native.keypoint_decode(logits, boxes, samples_per_cell, float(score_radius))
     if n == 0:
         return logits.new_zeros(0, joints, 3, dtype=torch.float32)

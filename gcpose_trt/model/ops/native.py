@@ -10,19 +10,19 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.plugins import library
+from gcpose_trt.plugins.kernels import CHANNELS_LAST, FLOAT16, FLOAT32, LINEAR, MOST_LEVELS, Kernels
 
-if TYPE_CHECKING:
-    from gcpose_trt.plugins.kernels import Kernels
+__all__ = ["LARGEST_MAP", "MOST_LEVELS", "load", "serves", "use"]
 
-MOST_LEVELS = 5
+LARGEST_MAP = 128  # cells a side of keypoint logits
 _REAL = (torch.float32, torch.float16)
-_LINEAR, _CHANNELS_LAST = 0, 1
+_ALIGN = 256  # of the workspace of nms
 _VECTOR = 8  # channels that the kernel reads at once where they lie last
 
 _kernels: Kernels | None = None
@@ -42,9 +42,6 @@ def load(path: str | os.PathLike[str] | None = None) -> bool:
         GcposeError: `path` is given, and not a library of ours.
     """
     global _looked
-    from gcpose_trt.plugins import library
-    from gcpose_trt.plugins.kernels import Kernels
-
     if path is not None:
         use(Kernels(library.find(path)))
     elif _kernels is None and not _looked:
@@ -95,7 +92,7 @@ def _current(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def _type(tensor: Tensor) -> int:
-    return 1 if tensor.dtype == torch.float16 else 0
+    return FLOAT16 if tensor.dtype == torch.float16 else FLOAT32
 
 
 def _pointers(tensors: Sequence[Tensor]) -> list[int]:
@@ -134,7 +131,7 @@ def multi_level_roi_align(
     last = _channels_last(features)
     maps = list(features) if last else [feature.contiguous() for feature in features]
     rois, batch_index = rois.float().contiguous(), batch_index.contiguous()
-    layout = _CHANNELS_LAST if last else _LINEAR
+    layout = CHANNELS_LAST if last else LINEAR
     with _current(output):
         _library().multi_level_roi_align(
             features=_pointers(maps),
@@ -217,7 +214,8 @@ def nms(
     indices = groups.new_empty(batch, max_outputs)
     count = groups.new_empty(batch)
     kernels = _library()
-    workspace = boxes.new_empty(kernels.nms_workspace_bytes(batch, number, max_outputs), dtype=torch.uint8)
+    size = kernels.nms_workspace_bytes(batch, number, max_outputs)
+    workspace = boxes.new_empty(size + _ALIGN, dtype=torch.uint8)
     with _current(boxes):
         kernels.nms(
             boxes=boxes.data_ptr(),
@@ -231,7 +229,7 @@ def nms(
             score_threshold=score_threshold,
             indices=indices.data_ptr(),
             count=count.data_ptr(),
-            workspace=workspace.data_ptr(),
+            workspace=-(-workspace.data_ptr() // _ALIGN) * _ALIGN,
             stream=_stream(boxes),
         )
     return indices, count
