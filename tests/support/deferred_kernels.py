@@ -17,14 +17,17 @@ _recent: collections.deque[Any] = collections.deque(maxlen=256)  # callbacks liv
 
 
 def defer() -> None:
-    """Let all kernels of this process be launched that way, for good."""
+    """Let all kernels of this process be launched that way, for good; on stream 0 they still run at the call."""
     launch = Kernels._launch
     driver = ctypes.CDLL("libcuda.so.1")
 
     def later(self: Kernels, name: str, params: Any, stream: int) -> None:
+        if stream == 0:
+            return launch(self, name, params, 0)
         callback = _CALLBACK(lambda _: launch(self, name, params, 0))
         _recent.append(callback)
         code = driver.cuLaunchHostFunc(ctypes.c_void_p(stream), callback, None)
         assert code == 0, code
+        return None
 
     Kernels._launch = later  # type: ignore[method-assign]
