@@ -38,12 +38,19 @@ class Settings:
         return asdict(self)
 
 
-def make_config(trt: TensorRT, builder: Any, settings: Settings) -> tuple[Any, dict[str, Any]]:
-    """Return an IBuilderConfig and what was set in it, for the record."""
+def make_config(trt: TensorRT, builder: Any, settings: Settings, half: bool) -> tuple[Any, dict[str, Any]]:
+    """Return an IBuilderConfig and what was set in it, for the record.
+
+    Args:
+        trt: see `TensorRT`.
+        builder: Builder.
+        settings: see `Settings`.
+        half: whether the graph computes in FP16 anywhere; builders without strong typing must be allowed to.
+    """
     config = builder.create_builder_config()
     done: dict[str, Any] = {}
     _set_workspace(trt, config, settings, done)
-    _set_types(trt, config, settings.precision, done)
+    _set_types(trt, config, settings.precision, half, done)
     # Tells the inspector types and shapes of every layer; names and parameters only, the kernels are the same.
     config.profiling_verbosity = trt.module.ProfilingVerbosity.DETAILED
     if settings.low_memory or settings.reproducible:
@@ -64,7 +71,7 @@ def _set_workspace(trt: TensorRT, config: Any, settings: Settings, done: dict[st
         done["workspace_mib"] = size
 
 
-def _set_types(trt: TensorRT, config: Any, precision: str, done: dict[str, Any]) -> None:
+def _set_types(trt: TensorRT, config: Any, precision: str, half: bool, done: dict[str, Any]) -> None:
     flags = trt.module.BuilderFlag
     # TensorFloat-32 keeps 10 bits of the mantissa. It is on by default; float32 here means float32, also in the islands
     # of an FP16 graph, which are there because half is too coarse.
@@ -74,7 +81,8 @@ def _set_types(trt: TensorRT, config: Any, precision: str, done: dict[str, Any])
         done["typing"] = "strong"
         return
     done["typing"] = "weak"
-    wanted = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}[precision]
+    # Around the QuantizeLinear nodes an INT8 graph is FP32 or FP16: what it is must decide, not what is faster.
+    wanted = [name for name, on in (("FP16", half), ("INT8", precision == "int8")) if on]
     for name in wanted:
         config.set_flag(trt.weakly_typed_flags[name])
     if wanted:

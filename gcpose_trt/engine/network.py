@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import TensorProto
 
 from gcpose_trt.engine import timing_cache, weak_typing
 from gcpose_trt.engine.config import Settings, make_config
@@ -59,12 +60,15 @@ def build(trt: TensorRT, path: Path, buckets: tuple[int, ...], settings: Setting
     parser = trt.module.OnnxParser(network, trt.logger)
     if not parser.parse_from_file(str(path)):
         raise GcposeError(_parse_error(trt, parser, path))
-    config, options = make_config(trt, builder, settings)
     model = onnx.load(str(path))
-    options["plugins"] = _check_plugins(trt, network, model)
-    if trt.strongly_typed_flag is None and settings.precision != "fp32":
-        options["pinned_layers"] = weak_typing.pin(trt, network, weak_typing.tensor_types(model))
+    plugins = _check_plugins(trt, network, model)
+    types = weak_typing.tensor_types(model)
     del model
+    half = TensorProto.FLOAT16 in types.values()
+    config, options = make_config(trt, builder, settings, half)
+    options["plugins"] = plugins
+    if trt.strongly_typed_flag is None and half:
+        options["pinned_layers"] = weak_typing.pin(trt, network, types)
     _add_profiles(builder, network, config, buckets)
     cache = None if settings.timing_cache is None else Path(settings.timing_cache)
     note = timing_cache.attach(trt, config, cache)

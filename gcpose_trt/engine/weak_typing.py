@@ -50,21 +50,37 @@ def pin(trt: TensorRT, network: Any, types: dict[str, int]) -> int:
     Returns:
         How many layers were given a type.
     """
-    data_types = trt.module.DataType
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
     free = {getattr(trt.module.LayerType, name) for name in _FREE_TYPES if hasattr(trt.module.LayerType, name)}
+    kinds = trt.module.LayerType
+    quantized = {layer.get_input(0).name for layer in layers if layer.type == kinds.QUANTIZE}
+    dequantized = {layer.get_output(0).name for layer in layers if layer.type == kinds.DEQUANTIZE}
     known = dict(types)
     pinned = 0
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        first = layer.get_input(0) if layer.num_inputs else None
-        for number in range(layer.num_outputs):
-            tensor = layer.get_output(number)
-            # Layers that the parser made up have names of its own; they compute in the type of what they read.
-            kind = known.setdefault(tensor.name, known.get(first.name, 0) if first is not None else 0)
-            computes = tensor.dtype in (data_types.FLOAT, data_types.HALF) and layer.type not in free
-            if kind in _FLOATS and computes and not tensor.is_shape_tensor:
-                layer.set_output_type(number, getattr(data_types, _FLOATS[kind]))
-                if number == 0:
-                    layer.precision = getattr(data_types, _FLOATS[kind])
-                    pinned += 1
+    for layer in layers:
+        inputs = [layer.get_input(index) for index in range(layer.num_inputs)]
+        reads = {tensor.name for tensor in inputs if tensor is not None}  # inputs may be left out
+        writes = {layer.get_output(index).name for index in range(layer.num_outputs)}
+        # A layer between DequantizeLinear and QuantizeLinear is what INT8 kernels are made of.
+        integer = reads & dequantized or writes & quantized
+        if _set_types(trt, layer, known, layer.type not in free and not integer):
+            pinned += 1
     return pinned
+
+
+def _set_types(trt: TensorRT, layer: Any, known: dict[str, int], wanted: bool) -> bool:
+    """Set the types of a layer's outputs, and its own, where `wanted`; add those of unnamed tensors to `known`."""
+    data_types = trt.module.DataType
+    first = layer.get_input(0) if layer.num_inputs else None
+    done = False
+    for number in range(layer.num_outputs):
+        tensor = layer.get_output(number)
+        # Layers that the parser made up have names of its own; they compute in the type of what they read.
+        kind = known.setdefault(tensor.name, known.get(first.name, 0) if first is not None else 0)
+        computes = tensor.dtype in (data_types.FLOAT, data_types.HALF) and not tensor.is_shape_tensor
+        if wanted and computes and kind in _FLOATS:
+            layer.set_output_type(number, getattr(data_types, _FLOATS[kind]))
+            if number == 0:
+                layer.precision = getattr(data_types, _FLOATS[kind])
+                done = True
+    return done

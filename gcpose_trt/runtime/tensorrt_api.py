@@ -146,11 +146,14 @@ class TensorRT:
         return library.missing_creators(self.module.get_plugin_registry())
 
     def load_plugins(self, path: str | os.PathLike[str]) -> None:
-        """Load our plugin library and check that its creators are there; a second call does nothing.
+        """Load TensorRT's own plugins and our library, and check that its creators are there; may be called again.
 
         Raises:
             GcposeError: the library cannot be loaded, or lacks a creator.
         """
+        # Some parsers turn standard operators into plugins of NVIDIA's, as 8.5 does with RoiAlign.
+        if hasattr(self.module, "init_libnvinfer_plugins"):
+            self.module.init_libnvinfer_plugins(self.logger, "")
         library.load_into(self.module.get_plugin_registry(), path)
 
     def runtime(self) -> Any:

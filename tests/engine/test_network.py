@@ -52,7 +52,7 @@ def test_settings_of_each_generation(generation: str) -> None:
     trt = stand_in(generation)
     builder = trt.module.Builder(trt.logger)
     settings = Settings("fp16", None, True, True, None)
-    config, done = make_config(trt, builder, settings)
+    config, done = make_config(trt, builder, settings, half=True)
     flags = trt.module.BuilderFlag
     assert not config.get_flag(flags.TF32)
     assert done["workspace_mib"] == 256
@@ -69,11 +69,32 @@ def test_settings_of_each_generation(generation: str) -> None:
     assert str(config.profiling_verbosity) == "ProfilingVerbosity.DETAILED"
 
 
-def test_int8_on_8_allows_half_as_well() -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_int8_on_8_allows_half_only_where_the_graph_has_it(half: bool) -> None:
     trt = stand_in("8.6")
-    config, _ = make_config(trt, trt.module.Builder(trt.logger), replace(SETTINGS, precision="int8"))
+    config, _ = make_config(trt, trt.module.Builder(trt.logger), replace(SETTINGS, precision="int8"), half)
     assert config.get_flag(trt.module.BuilderFlag.INT8)
-    assert config.get_flag(trt.module.BuilderFlag.FP16)
+    assert config.get_flag(trt.module.BuilderFlag.FP16) == half
+
+
+def test_quantized_layers_are_left_to_int8_kernels(tmp_path: Path) -> None:
+    scale, zero = numpy_helper.from_array(np.float16(0.1), "scale"), numpy_helper.from_array(np.int8(0), "zero")
+    arguments = ["scale", "zero"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *arguments], ["q"], "quantize"),
+        helper.make_node("DequantizeLinear", ["q", *arguments], ["d"], "dequantize"),
+        helper.make_node("Relu", ["d"], ["a"], "between"),
+        helper.make_node("QuantizeLinear", ["a", *arguments], ["q2"], "quantize_again"),
+        helper.make_node("DequantizeLinear", ["q2", *arguments], ["d2"], "dequantize_again"),
+        helper.make_node("Relu", ["x"], ["y"], "apart"),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [1, 4]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "quantized", ends[:1], ends[1:], [scale, zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.save(model, tmp_path / "quantized.onnx")
+    trt = stand_in("8.6")
+    built = network.build(trt, tmp_path / "quantized.onnx", (1,), replace(SETTINGS, precision="int8"), ignore)
+    assert built.options["pinned_layers"] == 1
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

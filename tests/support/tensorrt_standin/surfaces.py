@@ -199,7 +199,13 @@ def names(generation: str) -> dict[str, Any]:
         shown["IProgressMonitor"] = type("IProgressMonitor", (core.LoggerBase,), {})
     registry = lib.types["IPluginRegistry"]._wrap(lib.registry_core)
     lib.registry_core.native = _native_creators() if generation == "8.5" else None
-    return {**shown, "__version__": version, "get_plugin_registry": lambda: registry, "STAND_IN": True}
+    return {
+        **shown,
+        "__version__": version,
+        "get_plugin_registry": lambda: registry,
+        "init_libnvinfer_plugins": lambda logger, namespace: True,
+        "STAND_IN": True,
+    }
 
 
 def _native_creators() -> Any:
