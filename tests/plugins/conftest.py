@@ -25,7 +25,7 @@ def cpu_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         folder = tmp_path_factory.mktemp("cpu-kernels")  # someone else's: not to be trusted
     library = folder / f"libgcpose_kernels_cpu-{cpu_build.cpu_sources_sha256()[:16]}.so"
-    with open(folder / "lock", "w") as lock:
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not library.is_file():
             for old in folder.glob("*.so"):
