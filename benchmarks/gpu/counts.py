@@ -104,7 +104,7 @@ def multi_level_roi_align(
         strides: input pixels a cell of each map.
         channels: of the maps.
         output_size: bins a side.
-        samples: a bin and side.
+        samples: a bin and side; 0 takes as many as a bin has cells, as `sampling_ratio` 0 does.
         number_bytes: 2 or 4.
     """
     read = [0] * len(sizes)
@@ -114,7 +114,17 @@ def multi_level_roi_align(
     cells = sum(min(own, height * width) for own, (height, width) in zip(read, sizes, strict=True))
     bins = len(boxes) * output_size**2
     numbers = channels * (cells + bins)
-    return Work(numbers * number_bytes + 20 * len(boxes), 0, bins * samples**2 * channels * 8)
+    taken = sum(
+        _samples(box[2] - box[0], strides[level], output_size, samples)
+        * _samples(box[3] - box[1], strides[level], output_size, samples)
+        for box, level in zip(boxes, levels, strict=True)
+    )
+    return Work(numbers * number_bytes + 20 * len(boxes), 0, taken * output_size**2 * channels * 8)
+
+
+def _samples(side: float, stride: int, output_size: int, samples: int) -> int:
+    """Return the samples of a bin along a side of `side` input pixels."""
+    return samples or max(math.ceil(side / stride / output_size), 0)
 
 
 def nms(batch: int, num_boxes: int, kept: int, index_bytes: int, max_outputs: int) -> Work:
