@@ -116,7 +116,7 @@ def _rows(known: dict[str, Any], current: bool | None) -> list[tuple[str, Any]]:
         ("size", f"{known['bytes'] / 1e6:.1f} MB"),
         ("sha256", known["sha256"]),
         ("version", build.get("version")),
-        ("architectures", build.get("architectures")),
+        ("architectures", " ".join(build.get("architectures") or ())),
         ("TensorRT", build.get("tensorrt") or "none: kernels only"),
         ("interface", build.get("interface") or "none"),
         ("compiler", build.get("compiler")),

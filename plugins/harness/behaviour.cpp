@@ -5,6 +5,7 @@
 
 #include "harness/cases.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace harness

@@ -4,6 +4,7 @@
 
 #include "harness/check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -68,6 +69,10 @@ uint16_t toHalf(float value)
     if (magnitude >= 65520.0F)
     {
         return sign | 0x7c00;
+    }
+    if (magnitude == 0.0F)
+    {
+        return sign;  // frexp gives zero the exponent of one half
     }
     // Below 2^-14 the spacing is 2^-24; above, 11 bits count. nearbyint rounds ties to even, as FP16 does.
     int exponent = 0;

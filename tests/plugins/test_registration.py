@@ -1,10 +1,12 @@
-"""TensorRT's own plugin registry takes the library: the lean runtime loads it, lists the creators and makes plugins.
+"""The library as users get it: what nvcc makes exports what it should, and TensorRT's own plugin registry takes it.
 
-The lean runtime needs no GPU for that. Each check runs in a process of its own: TensorRT keeps libraries for good.
+The registry is the lean runtime's, which needs no GPU to load the library, list the creators and make plugins. That
+runs in a process of its own: TensorRT keeps libraries for good.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import subprocess
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gcpose_trt.plugins import sources
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.plugins import build, library, sources, toolchain
 from tests.plugins.native import compile_all, development_headers, require_gxx
 
 SCRIPT = """
@@ -75,18 +78,64 @@ def build_on_cpu(folder: Path, interface: str) -> Path:
     return target
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("interface", "kind"), [("v3", "IPluginCreatorV3One"), ("v2", "IPluginCreator")])
-def test_lean_runtime_takes_the_library(tmp_path: Path, interface: str, kind: str) -> None:
-    if importlib.util.find_spec("tensorrt_lean") is None:
-        pytest.skip("the lean runtime is not installed: pip install tensorrt-lean-cu13")
-    built = build_on_cpu(tmp_path, interface)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(built), json.dumps(ATTRIBUTES)], capture_output=True, text=True, timeout=120
-    )
+def check_registration(path: Path, kind: str) -> None:
+    """Let TensorRT load the library and make each plugin; `kind` is the class of its creators."""
+    command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(ATTRIBUTES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-4000:]
     before, after, made = json.loads(done.stdout.splitlines()[-1])
     assert before == list(ATTRIBUTES)
     assert after == []
     for name, attributes in ATTRIBUTES.items():
         assert made[name] == [kind, True, True, list(attributes)]
+
+
+def exported_names(path: Path) -> set[str]:
+    command = ["nm", "-D", "--defined-only", "--format=posix", str(path)]
+    return {line.split()[0] for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()}
+
+
+def has_lean_runtime() -> bool:
+    return importlib.util.find_spec("tensorrt_lean") is not None
+
+
+# One test: the library takes a while to build, and workers of pytest-xdist share no fixture.
+@pytest.mark.slow
+def test_library_by_nvcc(tmp_path: Path) -> None:
+    headers = development_headers()
+    try:
+        nvcc = toolchain.find_nvcc()
+    except GcposeError as error:
+        pytest.skip(str(error))
+    architecture = "87" if "87" in nvcc.architectures else nvcc.architectures[0]
+    plan = build.make_plan(architectures=architecture, nvcc=nvcc.path, tensorrt_include=headers)
+    built = build.build_library(plan, tmp_path, jobs=2)
+
+    names = exported_names(built)
+    assert {name for name in names if not name.startswith("gcpose_")} == {"getCreators", "setLoggerFinder"}
+    assert {"gcpose_register_creators", "gcpose_build_info", "gcpose_nms", "gcpose_letterbox"} <= names
+    needed = subprocess.run(["readelf", "-d", str(built)], capture_output=True, text=True, check=True).stdout
+    assert "nvinfer" not in needed
+    assert "libcudart" not in needed
+    known = library.describe(built)
+    assert known["build"]["interface"] == "v3"
+    assert known["build"]["cpu"] is False
+    assert known["build"]["architectures"] == known["record"]["architectures"] == [architecture]
+    assert known["record"]["sources_sha256"] == sources.sources_sha256()
+
+    # Bad calls are refused before CUDA is touched, so this needs no GPU.
+    loaded = ctypes.CDLL(str(built))
+    loaded.gcpose_error_string.restype = ctypes.c_char_p
+    assert loaded.gcpose_nms(None, None) == 1  # cudaErrorInvalidValue
+    assert b"invalid" in loaded.gcpose_error_string(1)
+    assert loaded.gcpose_register_creators(None) == -1
+    if has_lean_runtime():
+        check_registration(built, "IPluginCreatorV3One")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_lean_runtime(), reason="not installed: pip install tensorrt-lean-cu13")
+def test_registry_takes_the_older_interface(tmp_path: Path) -> None:
+    built = build_on_cpu(tmp_path, "v2")
+    assert {"getCreators", "getPluginCreators", "setLoggerFinder"} <= exported_names(built)
+    check_registration(built, "IPluginCreator")
