@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,37 @@ _LAUNCHES: dict[str, type[ctypes.Structure]] = {
 }
 
 
+def check_complete(path: Path) -> None:
+    """See that a shared library is all there: the loader maps one that was cut short, and the process dies of it.
+
+    Raises:
+        GcposeError: it is no 64-bit ELF file, or shorter than what its headers speak of.
+    """
+    with path.open("rb") as file:
+        header = file.read(64)
+        complete = len(header) == 64 and header[:5] == b"\x7fELF\x02"
+        if complete:
+            place, sections = struct.unpack_from("<QQ", header, 32)
+            size, count, section_size, section_count = struct.unpack_from("<4H", header, 54)
+            file.seek(place)
+            table = file.read(size * count)
+            length = path.stat().st_size
+            complete = size >= 56 and len(table) == size * count
+            complete = complete and sections + section_size * section_count <= length  # linkers put them last
+            for start in range(0, size * count, size) if complete else ():
+                offset, _, _, in_file = struct.unpack_from("<4Q", table, start + 8)
+                complete = complete and offset + in_file <= length
+    if not complete:
+        raise GcposeError(f"{path} is not a plugin library for this machine (no library, or not all of it); {_REBUILD}")
+
+
 def _open(path: Path) -> ctypes.CDLL:
     if not path.is_file():
         raise GcposeError(f"there is no plugin library at {path}; build one with: gcpose-trt plugins build")
+    try:
+        check_complete(path)
+    except OSError as error:
+        raise GcposeError(f"cannot read {path} ({error.strerror}); {_REBUILD}") from None
     try:
         library = ctypes.CDLL(str(path.absolute()))
     except OSError as error:

@@ -91,9 +91,12 @@ def test_a_file_that_is_no_library(tmp_path: Path) -> None:
     assert "is not a plugin library for this machine" in one_line(error)
 
 
-def test_a_library_cut_short(tmp_path: Path, cpu_library: Path) -> None:
+@pytest.mark.parametrize("kept", [0.0, 0.0005, 0.002, 0.1, 0.5, 0.9])
+def test_a_library_cut_short(tmp_path: Path, cpu_library: Path, kept: float) -> None:
+    """The loader would map it and the process die when it reads past the end."""
     path = tmp_path / "short.so"
-    path.write_bytes(cpu_library.read_bytes()[:3000])
+    content = cpu_library.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(GcposeError) as error:
         Kernels(path)
     one_line(error)
