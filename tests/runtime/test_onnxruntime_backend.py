@@ -58,3 +58,36 @@ def test_out_of_memory(backend: OnnxRuntimeBackend, monkeypatch: pytest.MonkeyPa
     with pytest.raises(GcposeError, match=r"out of memory.*choose a smaller size") as caught:
         backend.detect(np.zeros((1, 32, 32, 3), np.uint8), np.array([[32, 32]]))
     assert "\n" not in str(caught.value)
+
+
+def test_half_precision_rounds() -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed; pip install 'gcpose-trt[export]'")
+    paths = bundle.find("mobile")
+    full, half = (OnnxRuntimeBackend(paths, 1, precision) for precision in ("fp32", "fp16"))
+    assert half.info == full.info
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, 8, 12, 3)).astype(np.uint8).repeat(16, 1).repeat(16, 2)
+    size = np.array([[128, 192]])
+    maps = [backend.detect(image, size).p2 for backend in (full, half)]
+    assert maps[1].data_type() == "tensor(float16)"
+    # The pyramid's part: rounded once, at the end, it would be within half a step of FP16 everywhere.
+    a, b = (value.numpy()[:, :64].astype(np.float32) for value in maps)
+    step = np.spacing(np.abs(a).astype(np.float16)).astype(np.float32)
+    assert np.mean(np.abs(a - b) > 1.01 * step) > 0.1
+    np.testing.assert_allclose(b, a, atol=0.02 * np.abs(a).max())
+    people = np.array([[10, 10, 100, 120]], np.float32)
+    keypoints = half.pose(maps[1], people, np.zeros(1, np.int64))
+    assert keypoints.dtype == np.float32
+    assert keypoints.shape == (1, 17, 3)
+
+
+def test_unknown_precision(tiny: Path) -> None:
+    with pytest.raises(GcposeError, match=r"cannot run in 'int4'; choose one of fp32, fp16$"):
+        OnnxRuntimeBackend(bundle.find(tiny), precision="int4")
+
+
+def test_half_precision_of_a_broken_file(tiny: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed; pip install 'gcpose-trt[export]'")
+    (tiny / "pose.onnx").write_bytes(b"broken")
+    with pytest.raises(GcposeError, match=r"pose\.onnx cannot be read as ONNX .*export the model again$"):
+        OnnxRuntimeBackend(bundle.find(tiny), precision="fp16")
