@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        choices=("auto", "onnxruntime", "torch"),
+        choices=("auto", "onnxruntime", "torch", "tensorrt"),
         help="what runs the network (default: %(default)s)",
     )
     parser.add_argument(

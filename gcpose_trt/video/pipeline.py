@@ -6,8 +6,9 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.estimator import Timing
 from gcpose_trt.video.background import ReadAhead, WriteBehind
-from gcpose_trt.video.frames import Image, Sink, Source
+from gcpose_trt.video.frames import Frame, Image, Sink, Source
 
 
 class Estimator(Protocol):
-    """What the pipeline asks of `gcpose_trt.PoseEstimator`."""
+    """What the pipeline asks of `gcpose_trt.PoseEstimator`, whose `stream` it prefers: there frames may overlap."""
 
     def run(self, frame: Image) -> tuple[PoseFrame, Timing]: ...
 
@@ -89,9 +90,13 @@ def run_pipeline(
     summary = Summary()
     start = time.perf_counter()
     frames = itertools.islice(source, max_frames)
-    with _interruptions() as interrupted, WriteBehind(sink) as behind, ReadAhead(frames) as ahead:
-        for frame in ahead:
-            poses, timing = estimator.run(frame.image)
+    with (
+        _interruptions() as interrupted,
+        WriteBehind(sink) as behind,
+        ReadAhead(frames) as ahead,
+        closing(_estimates(estimator, ahead)) as estimates,
+    ):
+        for frame, poses, timing in estimates:
             behind.write(frame, poses)
             summary.people.append(len(poses))
             summary.timings.append(timing)
@@ -102,6 +107,25 @@ def run_pipeline(
                 break
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def _estimates(estimator: Estimator, frames: Iterable[Frame]) -> Generator[tuple[Frame, PoseFrame, Timing], None, None]:
+    """Give each frame with its poses; a streaming estimator may have taken later frames by then."""
+    stream = getattr(estimator, "stream", None)
+    if stream is None:
+        for frame in frames:
+            yield frame, *estimator.run(frame.image)
+        return
+    taken: deque[Frame] = deque()
+
+    def images() -> Iterator[Image]:
+        for frame in frames:
+            taken.append(frame)
+            yield frame.image
+
+    with closing(stream(images())) as results:
+        for poses, timing in results:
+            yield taken.popleft(), poses, timing
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,41 @@ def test_the_whole_clip(clip: Path) -> None:
     assert "0.50 a frame, at most 1" in text
     assert "14.5 ms median, 22.1 ms p90 (frame in" in text
     assert "12.5 ms median, 20.1 ms p90" in text
+
+
+class Streaming(StandIn):
+    """Takes a frame more before it gives the poses of one, as a GPU's estimator does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    def stream(self, frames: Iterator[np.ndarray]) -> Iterator[tuple[PoseFrame, Timing]]:
+        waiting: list[np.ndarray] = []
+        try:
+            for frame in frames:
+                waiting.append(frame)
+                if len(waiting) == 2:
+                    yield self.poses(waiting.pop(0))
+            for frame in waiting:
+                yield self.poses(frame)
+        finally:
+            self.closed = True
+
+    def poses(self, frame: np.ndarray) -> tuple[PoseFrame, Timing]:
+        level = float(frame.mean())
+        return PoseFrame([[0, 0, level, 32]], [0.5], np.zeros((1, 17, 3))), Timing(1, 1, 1, 1)
+
+
+def test_frames_that_overlap_keep_their_poses(clip: Path) -> None:
+    estimator = Streaming()
+    summary, lines = run(clip, estimator)
+    assert summary.frames == len(lines) == 20
+    widths = [json.loads(line)["people"][0]["box"][2] for line in lines]
+    np.testing.assert_allclose(widths, 9 * np.arange(20), atol=4)
+    assert [json.loads(line)["frame"] for line in lines] == list(range(20))
+    assert estimator.closed
+    assert run(clip, Streaming(), max_frames=7)[0].frames == 7
 
 
 def test_max_frames(clip: Path) -> None:

@@ -55,6 +55,12 @@ def test_what_was_built_elsewhere(make: Callable[..., Path]) -> None:
         assert text.endswith(REBUILD)
 
 
+def test_a_model_that_changed_since(make: Callable[..., Path], tmp_path: Path) -> None:
+    source = {"detector": str(tmp_path / "bundle" / "detector.onnx"), "pose": str(tmp_path / "gone.onnx")}
+    text = refusal(make(source=source))
+    assert "detector.onnx has changed since the engine was built from it; " + REBUILD in text
+
+
 def test_damaged_files(make: Callable[..., Path]) -> None:
     folder = make()
     plan = folder / "pose.engine"

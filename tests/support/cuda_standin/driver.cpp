@@ -30,9 +30,9 @@ namespace
 {
 using Result = int;  // CUresult
 using Pointer = unsigned long long;  // CUdeviceptr
-constexpr Result kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100, kInvalidDevice = 101,
-                 kInvalidContext = 201, kInvalidHandle = 400, kNotFound = 500, kCaptureUnsupported = 900,
-                 kCaptureInvalidated = 901;
+constexpr Result kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3;
+constexpr Result kNoDevice = 100, kInvalidDevice = 101, kInvalidContext = 201, kInvalidHandle = 400, kNotFound = 500;
+constexpr Result kCaptureUnsupported = 900, kCaptureInvalidated = 901;
 
 struct Event;
 
@@ -200,10 +200,10 @@ Result synchronizable(Stream* stream)
 }
 }  // namespace
 
-#define LOCKED(name)                                                                                                    \
-    std::unique_lock<std::mutex> lock(gMutex);                                                                          \
-    ++gCalls[name];                                                                                                     \
-    if (Result state = ready(); state != kSuccess)                                                                      \
+#define LOCKED(name)                              \
+    std::unique_lock<std::mutex> lock(gMutex);    \
+    ++gCalls[name];                               \
+    if (Result state = ready(); state != kSuccess) \
     return state
 
 // ---------------------------------------------------------------------------------------------- driver and devices
