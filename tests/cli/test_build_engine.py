@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gcpose_trt.cli import main
+from gcpose_trt.engine import layers_file
 from gcpose_trt.runtime.engine_record import EngineRecord
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,18 +51,26 @@ def test_without_tensorrt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "install" in error.split(";")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")
 def test_rtx(tmp_path: Path) -> None:
     # From a folder that is not the repository's: the build process must find the package all the same.
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gcpose_trt.cli import main; sys.exit(main())"
     start = [sys.executable, "-c", code, str(REPOSITORY)]
-    options = ["--target", "tensorrt-rtx", "--size", "64x64", "--max-people", "1", "--output", "engine"]
+    options = ["--target", "tensorrt-rtx", "--size", "64x64", "--max-people", "2", "--output", "engine"]
     command = [*start, "build-engine", "mobile", *options, "--precision", "fp16"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "keypoint_head built in" in result.stderr
     assert "not inside   detector: Nms" in result.stdout
     record = EngineRecord.load(tmp_path / "engine")
+    counts = record.inspection["backbone"]["by_precision"]
+    assert counts["FP16"] > 10 * counts["FP32"]
+    head = record.inspection["keypoint_head"]
+    assert head["weight_bytes_by_precision"]["FP16"] > 1e6
+    assert head["by_precision"]["FP32"] >= 1  # softmax and prior
+    contents = layers_file.read(tmp_path / "engine")["keypoint_head"]
+    assert all(layer.shape[0] in (1, 2) for layer in contents.layers if len(layer.shape) == 4)  # of the last bucket
     assert record.command.endswith(f"--output {tmp_path / 'engine'}")
     assert f"build again  {record.command}" in result.stdout
     result = subprocess.run(

@@ -89,7 +89,7 @@ def test_options(install: Install, tiny: Path, tmp_path: Path) -> None:
         assert option in record.command
 
 
-@pytest.mark.parametrize("generation", ["8.5", "8.6", "10.3"])
+@pytest.mark.parametrize("generation", ["8.6", "10.3"])
 def test_library_of_the_other_interface(
     generation: str, install: Install, native: Path, tiny: Path, tmp_path: Path
 ) -> None:
