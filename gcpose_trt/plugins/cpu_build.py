@@ -25,8 +25,6 @@ _FLAGS = (
     "-Wno-unknown-pragmas",  # `#pragma unroll` is nvcc's
     "-DGCPOSE_CPU",
 )
-# The shim finds its shared memory by symbols that the linker makes; they are nobody else's business.
-_LINK_FLAGS = ("-Wl,-z,defs", "-Wl,-z,start-stop-visibility=hidden")
 _FOLDERS = ("common", "cpu_shim", "c_api", *KERNELS)
 
 
@@ -47,10 +45,10 @@ def compiler() -> str:
 def cpu_sources_sha256() -> str:
     """Return one digest of all that the CPU library depends on: sources, names and flags."""
     folder = source_folder()
-    digest = hashlib.sha256(" ".join((*_FLAGS, *_LINK_FLAGS, gcpose_trt.__version__)).encode())
+    digest = hashlib.sha256(" ".join((*_FLAGS, gcpose_trt.__version__)).encode())
     for name in _FOLDERS:
         for path in sorted((folder / name).glob("*")):
-            if path.suffix in (".cu", ".cpp", ".h"):
+            if path.suffix in (".cu", ".cpp", ".h", ".map"):
                 digest.update(f"{name}/{path.name}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -78,7 +76,8 @@ def build_cpu_library(output: str | os.PathLike[str]) -> Path:
             language = ["-x", "c++"] if source.endswith(".cu") else []
             _run([program, *_FLAGS, version, f"-I{folder}", "-c", *language, str(folder / source), "-o", objects[-1]])
         library = Path(place) / target.name
-        _run([program, "-shared", *_LINK_FLAGS, *objects, "-o", str(library)])
+        link = ["-Wl,-z,defs", f"-Wl,--version-script={folder / 'c_api' / 'exports.map'}"]
+        _run([program, "-shared", *link, *objects, "-o", str(library)])
         library.replace(target)
     return target
 
