@@ -1,0 +1,1 @@
+"""Calibration for INT8: the ranges of a network's tensors, how they were found, and what each block costs."""
