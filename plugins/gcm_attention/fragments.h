@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Warp-wide matrix instructions on 16-bit tiles, and copies into shared memory.
 //
-// Fragments are laid out as the PTX manual says for mma.m16n8k16 with 16-bit inputs. With g = lane / 4 and t = lane % 4:
+// Fragments are laid out as the PTX manual says for mma.m16n8k16 with 16-bit inputs. With g = lane / 4, t = lane % 4:
 //   a (16 x 16): {row g, columns 2t 2t+1}, {row g + 8, same}, {row g, columns 2t + 8, 2t + 9}, {row g + 8, same}
 //   b (16 x 8):  {rows 2t 2t+1, column g}, {rows 2t + 8, 2t + 9, column g}
 //   c (16 x 8):  row g columns 2t, 2t + 1; row g + 8 columns 2t, 2t + 1

@@ -158,6 +158,10 @@ bool isValid(const GcmAttentionParams& p)
     if (static_cast<int64_t>(p.height) * p.width > kMostCells) {
         return false;
     }
+    const int64_t stride = (static_cast<int64_t>(p.height) + p.width) | 1;
+    if (ScalarTiles<1>::sharedBytes(stride) > kSharedBytes) {
+        return false;
+    }
     if (p.type != DataType::kFloat32 && p.type != DataType::kFloat16) {
         return false;
     }

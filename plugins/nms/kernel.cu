@@ -185,9 +185,9 @@ __global__ void __launch_bounds__(kOverlapThreads) findOverlaps(const Arguments<
     }
 }
 
-// Returns which of a warp's 32 candidates greedy suppression keeps. Each thread knows whether its own is alive and which
-// others of the warp it overlaps. "Kept if no kept one before it overlaps it", said of all at once until nothing changes:
-// after k rounds the first k are final, and a few rounds nearly always suffice.
+// Returns which of a warp's 32 candidates greedy suppression keeps. Each thread knows whether its own is alive and
+// which others of the warp it overlaps. "Kept if no kept one before it overlaps it", said of all at once until nothing
+// changes: after k rounds the first k are final, and a few rounds nearly always suffice.
 __device__ __forceinline__ uint32_t decideChunk(bool alive, uint32_t overlaps, int32_t lane)
 {
     const uint32_t before = overlaps & ((1U << lane) - 1U);
