@@ -7,7 +7,7 @@ compute what the whole computes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -91,18 +91,41 @@ def _split(graph: str, model: onnx.ModelProto) -> tuple[list[Segment], list[str]
 
 def _stages(model: onnx.ModelProto) -> tuple[dict[int, list[onnx.NodeProto]], list[onnx.NodeProto]]:
     """Group nodes by how many outside nodes, one after the other, come before them."""
+    nodes = list(model.graph.node)
+    constant = _constant_nodes(model, nodes)
     stage_of: dict[str, int] = {}
+    places: dict[int, int] = {}
+    for index, node in enumerate(nodes):
+        if index not in constant:
+            places[index] = max((stage_of.get(name, 0) for name in node.input), default=0)
+            stage_of.update(dict.fromkeys(node.output, places[index] + is_outside(node)))
+    _place_constants(nodes, constant, places)
     stages: dict[int, list[onnx.NodeProto]] = {}
-    outside = []
-    for node in model.graph.node:
-        stage = max((stage_of.get(name, 0) for name in node.input), default=0)
-        if is_outside(node):
-            outside.append(node)
-            stage += 1
-        else:
-            stages.setdefault(stage, []).append(node)
-        stage_of.update(dict.fromkeys(node.output, stage))
-    return stages, outside
+    for index, node in enumerate(nodes):
+        if not is_outside(node):
+            stages.setdefault(places[index], []).append(node)
+    return stages, [node for node in nodes if is_outside(node)]
+
+
+def _constant_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> set[int]:
+    """Return the places of nodes that compute from constants alone, such as a DequantizeLinear of weights."""
+    known = {tensor.name for tensor in model.graph.initializer} | {""}
+    found = set()
+    for index, node in enumerate(nodes):
+        if not is_outside(node) and all(name in known for name in node.input):
+            found.add(index)
+            known.update(node.output)
+    return found
+
+
+def _place_constants(nodes: Sequence[onnx.NodeProto], constant: Collection[int], places: dict[int, int]) -> None:
+    """Put such nodes where they are first read: as an input from another segment a weight would be no weight."""
+    wanted: dict[str, int] = {}
+    for index, node in reversed(list(enumerate(nodes))):
+        if index in constant:
+            places[index] = min((wanted[name] for name in node.output if name in wanted), default=0)
+        for name in node.input:
+            wanted[name] = min(wanted.get(name, places[index]), places[index])
 
 
 def _extract(

@@ -53,6 +53,8 @@ def test_quantized(tmp_path: Path) -> None:
     model = quantize(SHIPPED / "mobile", tmp_path / "int8")
     record = build(tmp_path / "engine", "int8", model=str(model))
     assert record.inspection["backbone"]["by_precision"]["INT8"] > 50
+    # Weights belong to the part whose convolutions read them, not to the part before.
+    assert record.inspection["keypoint_head"]["by_precision"]["INT8"] > 10
     assert record.inspection["backbone"]["weight_bytes_by_precision"]["INT8"] > 1e6
 
 
