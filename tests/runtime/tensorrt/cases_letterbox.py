@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from tests.support.deferred_kernels import defer
 from tests.support.engine_folders import from_bundle
 
 GENERATION = os.environ["GCPOSE_TEST_GENERATION"]
+sys.setdlopenflags(os.RTLD_LAZY)  # pycuda refers to the whole driver, which the stand-in is not
 defer()
 
 
