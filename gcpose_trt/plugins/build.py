@@ -86,6 +86,7 @@ class Plan:
             # -z defs: a symbol of libnvinfer that slipped in must fail here, not at load.
             f"-Xlinker=--version-script={exports},--gc-sections,-z,defs",
             *map(str, objects),
+            "-ldl",  # a library of its own before glibc 2.34, as on JetPack 5
             "-o",
             str(target),
         ]

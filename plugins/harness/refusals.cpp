@@ -105,8 +105,23 @@ void wrongValues(Interface& interface, const Case& one)
             refuse(interface, one.operation, FieldSet(large, true).get(), "does not fit 32 bits");
         }
     }
+    // Beyond the kernels' limits, which the glue asks them for.
+    const std::map<std::string, double> huge{
+        {"output_size", 4096}, {"sampling_ratio", 4096}, {"samples_per_cell", 4096}, {"height", 100000000}};
+    for (const auto& [attribute, value] : huge)
+    {
+        AttributeMap changed = one.attributes;
+        if (changed.count(attribute) != 0)
+        {
+            changed[attribute].values = {value};
+            refuse(interface, one.operation, FieldSet(changed).get(), "beyond what the kernel takes");
+        }
+    }
     if (one.attributes.count("strides") != 0)
     {
+        AttributeMap falling = one.attributes;
+        falling["strides"].values = {8, 4};
+        refuse(interface, one.operation, FieldSet(falling).get(), "none smaller than the one before");
         AttributeMap many = one.attributes;
         many["strides"].values = {4, 8, 16, 32, 64, 128};
         refuse(interface, one.operation, FieldSet(many).get(), "one to five strides");

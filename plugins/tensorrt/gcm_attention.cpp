@@ -27,6 +27,13 @@ public:
         , mWidth(attributes().integer("width"))
     {
         require(mHeads >= 1 && mHeight >= 1 && mWidth >= 1, "heads, height and width must be at least 1");
+        GcmAttentionParams nothing{};
+        nothing.heads = mHeads;
+        nothing.height = mHeight;
+        nothing.width = mWidth;
+        nothing.dim = 1;
+        nothing.value_dim = 1;
+        requireInLimits(launchGcmAttention(nothing, nullptr));
     }
 
     const char* name() const override { return "GcmAttention"; }

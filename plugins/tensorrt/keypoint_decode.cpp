@@ -27,6 +27,11 @@ public:
     {
         require(mSamplesPerCell >= 1, "samples_per_cell must be at least 1");
         require(std::isfinite(mScoreRadius) && mScoreRadius >= 0.0F, "score_radius must be 0 or more");
+        KeypointDecodeParams nothing{};
+        nothing.size = 1;
+        nothing.samples_per_cell = mSamplesPerCell;
+        nothing.score_radius = mScoreRadius;
+        requireInLimits(launchKeypointDecode(nothing, nullptr));
     }
 
     const char* name() const override { return "KeypointDecode"; }
@@ -69,6 +74,8 @@ public:
         const nvinfer1::Dims& output = tensors.outputs[0].dims;
         requireRank(logits, 4, "logits");
         require(fits(logits.d[2], logits.d[3]), "logits must be square maps, (N, K, S, S)");
+        require(logits.d[2] <= kLargestKeypointMap,
+            "the maps may have at most " + std::to_string(kLargestKeypointMap) + " cells a side");
         requireRank(boxes, 2, "boxes");
         require(fits(boxes.d[0], logits.d[0]) && fits(boxes.d[1], 4), "boxes must have shape (N, 4)");
         requireRank(output, 3, "the output");

@@ -9,6 +9,10 @@
 #include "tensorrt/v2/plugin.h"
 #endif
 
+#if !GCPOSE_TENSORRT_LOADS_LIBRARIES
+#include <dlfcn.h>
+#endif
+
 #define GCPOSE_EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace
@@ -93,3 +97,20 @@ GCPOSE_EXPORT int32_t gcpose_register_creators(void* registry)
     }
     return count;
 }
+
+#if !GCPOSE_TENSORRT_LOADS_LIBRARIES
+namespace
+{
+
+/// trtexec and DeepStream of TensorRT 8.5 only open the library, so it registers itself where libnvinfer is in sight.
+/// Where it is not, as in Python on a Jetson, gcpose_register_creators does it later.
+__attribute__((constructor)) void registerOnLoad()
+{
+    if (void* found = dlsym(RTLD_DEFAULT, "getPluginRegistry"))
+    {
+        gcpose_register_creators(reinterpret_cast<void* (*)()>(found)());
+    }
+}
+
+}  // namespace
+#endif

@@ -43,13 +43,18 @@ public:
     {
         require(mOutputSize >= 1, "output_size must be at least 1");
         require(mStrides.size() <= kMostLevels, "there may be one to five strides, one a feature level");
+        int32_t last = 1;
         for (const int32_t stride : mStrides)
         {
-            require(stride >= 1, "strides must be at least 1");
+            require(stride >= last, "strides must be at least 1 and none smaller than the one before");
+            last = stride;
         }
         require(mSamplingRatio >= 0, "sampling_ratio must be at least 0; 0 adapts it to each region");
         require(mAligned == 0 || mAligned == 1, "aligned must be 0 or 1");
         require(std::isfinite(mCanonicalSize) && mCanonicalSize > 0.0F, "canonical_size must be above 0");
+        MultiLevelRoiAlignParams nothing = fixedParams();
+        nothing.channels = 1;
+        requireInLimits(launchMultiLevelRoiAlign(nothing, nullptr));
     }
 
     const char* name() const override { return "MultiLevelRoiAlign"; }
@@ -115,15 +120,13 @@ public:
 
     cudaError_t launch(const Tensors& tensors, const Addresses& addresses, cudaStream_t stream) const override
     {
-        MultiLevelRoiAlignParams params{};
-        params.levels = static_cast<int32_t>(mStrides.size());
+        MultiLevelRoiAlignParams params = fixedParams();
         for (int32_t level = 0; level < params.levels; ++level)
         {
             const nvinfer1::Dims& dims = tensors.inputs[kFeatures + level].dims;
             params.features[level] = addresses.inputs[kFeatures + level];
             params.heights[level] = extent(dims, 2);
             params.widths[level] = extent(dims, 3);
-            params.strides[level] = mStrides[static_cast<size_t>(level)];
         }
         const nvinfer1::PluginTensorDesc& first = tensors.inputs[kFeatures];
         params.batch = extent(first.dims, 0);
@@ -132,11 +135,6 @@ public:
         params.batch_index = addresses.inputs[kBatchIndex];
         params.index_bytes = indexBytes(tensors.inputs[kBatchIndex]);
         params.num_rois = extent(tensors.inputs[kRois].dims, 0);
-        params.output_size = mOutputSize;
-        params.sampling_ratio = mSamplingRatio;
-        params.aligned = mAligned;
-        params.canonical_level = mCanonicalLevel;
-        params.canonical_size = mCanonicalSize;
         params.type = first.type == nvinfer1::DataType::kHALF ? DataType::kFloat16 : DataType::kFloat32;
         params.feature_layout = layoutOf(first);
         params.output_layout = layoutOf(tensors.outputs[0]);
@@ -145,6 +143,24 @@ public:
     }
 
 private:
+    /// What does not depend on a call.
+    MultiLevelRoiAlignParams fixedParams() const
+    {
+        MultiLevelRoiAlignParams params{};
+        params.levels = static_cast<int32_t>(mStrides.size());
+        for (size_t level = 0; level < mStrides.size(); ++level)
+        {
+            params.strides[level] = mStrides[level];
+        }
+        params.index_bytes = 4;
+        params.output_size = mOutputSize;
+        params.sampling_ratio = mSamplingRatio;
+        params.aligned = mAligned;
+        params.canonical_level = mCanonicalLevel;
+        params.canonical_size = mCanonicalSize;
+        return params;
+    }
+
     int32_t mOutputSize;
     std::vector<int32_t> mStrides;
     int32_t mSamplingRatio;

@@ -39,6 +39,11 @@ void require(bool condition, const std::string& message)
     }
 }
 
+void requireInLimits(cudaError_t emptyLaunch)
+{
+    require(emptyLaunch == cudaSuccess, "an attribute is beyond what the kernel takes; its README lists the limits");
+}
+
 int32_t extent(const nvinfer1::Dims& dims, int32_t axis)
 {
     require(axis < dims.nbDims, "a tensor has too few dimensions");

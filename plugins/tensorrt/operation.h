@@ -110,6 +110,10 @@ const std::vector<OperationType>& operationTypes();
 /// Throw PluginError(message) unless `condition`.
 void require(bool condition, const std::string& message);
 
+/// Throw if a launch without work was refused: then an attribute is beyond what the kernel takes. So limits are known
+/// when a plugin is made, and to the kernel alone.
+void requireInLimits(cudaError_t emptyLaunch);
+
 /// Dimension `axis` as int32. Throws where it is unknown or does not fit.
 int32_t extent(const nvinfer1::Dims& dims, int32_t axis);
 

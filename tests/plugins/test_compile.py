@@ -10,7 +10,7 @@ import pytest
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.plugins import sources, toolchain
-from tests.plugins.native import compile_all, development_headers
+from tests.plugins.native import compile_all, development_headers, require_gxx
 
 # A stand-in for the headers of TensorRT 8.5 and 8.6: 10.14's, with the older version numbers, and with everything
 # that came later out of reach. It shows that the glue's branches name nothing newer; the types stay 10.14's.
@@ -42,6 +42,28 @@ def test_v2_glue_names_nothing_newer_than_tensorrt_8(tmp_path: Path, minor: int)
     assert " T gcpose_register_creators" in names
     assert " T getCreators" not in names
     assert (" T setLoggerFinder" in names) == (minor == 6)
+    if minor == 5:
+        check_registers_itself(objects, tmp_path)
+
+
+# A program in the place of trtexec: opens the library, and counts how often it was asked for TensorRT's registry.
+OPENER = """
+#include <dlfcn.h>
+static int asked;
+extern "C" void *getPluginRegistry() { ++asked; return 0; }
+int main(int count, char **words) { return dlopen(words[1], RTLD_LAZY) ? asked : 9; }
+"""
+
+
+def check_registers_itself(objects: list[Path], folder: Path) -> None:
+    """TensorRT 8.5 cannot ask a library for its creators, so opening it must be enough."""
+    built = folder / "lib85.so"
+    # The kernels are not needed before a plugin is made.
+    subprocess.run([require_gxx(), "-shared", *map(str, objects), "-ldl", "-o", str(built)], check=True)
+    (folder / "opener.cpp").write_text(OPENER)
+    opener = folder / "opener"
+    subprocess.run([require_gxx(), "-rdynamic", str(folder / "opener.cpp"), "-o", str(opener), "-ldl"], check=True)
+    assert subprocess.run([str(opener), str(built)]).returncode == 1
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
