@@ -117,7 +117,7 @@ def _evaluate(model: onnx.ModelProto, known: Mapping[str, TensorInfo]) -> bool:
     folded = {id(node) for node in foldable}
     others = [node for node in graph.node if id(node) not in folded]
     read = {name for node in others for name in node.input} | {value.name for value in graph.output}
-    wanted = [name for node in foldable for name in node.output if name in read]
+    wanted = [name for node in foldable for name in node.output if name and name in read]
     for name, value in _run(model, foldable, wanted).items():
         graph.initializer.append(numpy_helper.from_array(value, name))
     simplify.replace_nodes(graph, others)

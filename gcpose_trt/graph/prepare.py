@@ -84,13 +84,13 @@ def prepare_bundle(
     models, info = _load(source)
     _check_sizes(info, size, batch, max_people)
     notes: list[str] = []
-    for name, model in models.items():
+    if precision == "int8" and not any(_is_quantized(model) for model in models.values()):
+        raise GcposeError(
+            "the model has no QuantizeLinear nodes, which an INT8 engine is built from; quantize it first, or build "
+            "with --precision fp16"
+        )
+    for model in models.values():
         attach_functions(model)
-        if precision == "int8" and not _is_quantized(model):
-            raise GcposeError(
-                f"{name} has no QuantizeLinear nodes, which an INT8 engine is built from; quantize the model first, or "
-                "build with --precision fp16"
-            )
     _fix(models, size, batch)
     if max_people is not None and max_people < info.max_people:
         _limit_people(models["detector"], max_people)

@@ -17,7 +17,10 @@ def input_dimensions(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | No
 
     Args:
         model: the graph.
-        shapes: input name to shape; None leaves a dimension as it is.
+        shapes: input name to shape; None leaves a dimension as it is. Dimensions without a name are given one.
+
+    Returns:
+        What `fix_shapes` takes.
 
     Raises:
         GcposeError: an input is missing, has another rank, or a dimension is fixed at another size already.

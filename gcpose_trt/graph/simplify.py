@@ -101,7 +101,9 @@ def _cast_bytes_first(view: View, node: onnx.NodeProto) -> bool:
     maker = view.makers.get(node.input[0])
     if maker is None or maker.op_type != "Transpose" or view.kind(maker.input[0]) != TensorProto.UINT8:
         return False
-    if sum(list(other.input).count(maker.output[0]) for other in view.graph.node) != 1:
+    name = maker.output[0]
+    uses = sum(list(other.input).count(name) for other in view.graph.node)
+    if uses != 1 or name in {value.name for value in view.graph.output}:
         return False
     kind, perm = attributes_of(node)["to"], attributes_of(maker)["perm"]
     # The two trade places: the former Transpose becomes the Cast that the latter reads.

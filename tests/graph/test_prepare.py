@@ -140,9 +140,11 @@ def test_lowered_reductions_and_resizes_compute_the_same() -> None:
         helper.make_node("ReduceMax", ["x", "axes"], ["most"], keepdims=1),
         helper.make_node("ReduceMin", ["x"], ["least"], keepdims=1),
         helper.make_node("Add", ["most", "least"], ["sum"]),
-        helper.make_node("Resize", ["x", "", "scales"], ["large"], mode="linear", antialias=0, keep_aspect_ratio_policy="stretch"),
+        helper.make_node(
+            "Resize", ["x", "", "scales"], ["large"], mode="linear", antialias=0, keep_aspect_ratio_policy="stretch"
+        ),
         helper.make_node("Add", ["large", "sum"], ["y"]),
-    ]  # fmt: skip
+    ]
     constants = {"axes": np.array([2, 3]), "scales": np.array([1, 1, 2, 2], np.float32)}
     model = graph_of(nodes, {"x": (FLOAT, [1, 2, 3, 4])}, {"y": (FLOAT, [1, 2, 6, 8])}, constants)
     x = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
@@ -167,7 +169,7 @@ def test_what_opset_17_cannot_say() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int8"}, "detector has no QuantizeLinear nodes"),
+        ({"precision": "int8"}, "the model has no QuantizeLinear nodes"),
         ({"precision": "fp8"}, "no precision is called 'fp8'; choose one of fp32, fp16, int8"),
         ({"gcm": "fast"}, "gcm cannot be 'fast'; choose plugin or native"),
         ({"roi_align": ""}, "roi_align cannot be ''; choose plugin or native"),

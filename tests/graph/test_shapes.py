@@ -165,8 +165,13 @@ REWRITES = {
         {},
         ["Cast", "Transpose", "Transpose"],
     ),
-    "same type": ([helper.make_node("Cast", ["x"], ["c"], to=INT64), helper.make_node("Neg", ["c"], ["y"])], INT64, {}, ["Neg"]),
-}  # fmt: skip
+    "same type": (
+        [helper.make_node("Cast", ["x"], ["c"], to=INT64), helper.make_node("Neg", ["c"], ["y"])],
+        INT64,
+        {},
+        ["Neg"],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", list(REWRITES))
@@ -209,15 +214,18 @@ def test_random_graphs(data: Any) -> None:
 
 def test_inference_goes_on_behind_own_nodes() -> None:
     """What lies behind one own node is declared with what is known of it, not with what was before."""
+    nms = {"iou_threshold": 0.5, "score_threshold": 0.1, "max_outputs": 4}
+    pooling = {"output_size": 3, "strides": [4], "sampling_ratio": 0, "aligned": 1}
+    pooling |= {"canonical_level": 4, "canonical_size": 224.0}
     nodes = [
-        helper.make_node("Nms", ["boxes", "scores", "groups"], ["index", "count"], domain="gcpose", iou_threshold=0.5, score_threshold=0.1, max_outputs=4),
+        helper.make_node("Nms", ["boxes", "scores", "groups"], ["index", "count"], domain="gcpose", **nms),
         helper.make_node("Unsqueeze", ["index", "two"], ["column"]),
         helper.make_node("Expand", ["column", "four"], ["grid"]),
         helper.make_node("GatherElements", ["boxes", "grid"], ["kept"], axis=1),
         helper.make_node("Reshape", ["kept", "flat"], ["rois"]),
-        helper.make_node("MultiLevelRoiAlign", ["rois", "batch_index", "map"], ["pooled"], domain="gcpose", output_size=3, strides=[4], sampling_ratio=0, aligned=1, canonical_level=4, canonical_size=224.0),
+        helper.make_node("MultiLevelRoiAlign", ["rois", "batch_index", "map"], ["pooled"], domain="gcpose", **pooling),
         helper.make_node("Reshape", ["pooled", "rows"], ["y"]),
-    ]  # fmt: skip
+    ]
     inputs = {
         "boxes": (FLOAT, [1, 9, 4]),
         "scores": (FLOAT, [1, 9]),
