@@ -83,7 +83,7 @@ def build(trt: TensorRT, path: Path, buckets: tuple[int, ...], settings: Setting
     notes += [line for line in (note, _save_cache(trt, config, cache, settings)) if line]
     io = _network_io(trt, network)
     if settings.gpu_present:
-        engine = trt.deserialize(bytes(plan), f"the engine of {path.name} that it has just built")
+        engine = trt.deserialize(plan, f"the engine of {path.name} that it has just built")
         layers = from_engine(trt, engine)
     else:
         layers = from_text(compiled[-1], config.num_optimization_profiles) if compiled else []

@@ -174,11 +174,11 @@ class TensorRT:
     def _no_start(self, seen: int) -> GcposeError:
         return GcposeError(f"{self.name} cannot start ({self.log.reason(seen)}); check the GPU with: gcpose-trt doctor")
 
-    def deserialize(self, plan: bytes, origin: str, runtime: Any = None) -> Any:
+    def deserialize(self, plan: Any, origin: str, runtime: Any = None) -> Any:
         """Return the ICudaEngine of a plan.
 
         Args:
-            plan: contents of an engine file.
+            plan: contents of an engine file, or the builder's own buffer, which is not copied.
             origin: where they come from, for messages.
             runtime: made here if None. It must outlive the engine; TensorRT's Python objects see to that themselves.
 
