@@ -29,7 +29,7 @@ export GCPOSE_PLUGINS="$output/libgcpose_plugins.so"
 
 failed=0
 echo "== check against PyTorch"
-"$PYTHON" -m pytest -m gpu -v -rs tests/plugins 2>&1 | tee "$output/checks.log" || failed=1
+"$PYTHON" -m pytest -m gpu -v -rs tests 2>&1 | tee "$output/checks.log" || failed=1
 
 # Sanitizers slow kernels down by up to a hundred times, so they see the small cases.
 if command -v compute-sanitizer >/dev/null; then
