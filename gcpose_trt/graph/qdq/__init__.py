@@ -33,12 +33,12 @@ METADATA_KEY = "gcpose.int8"
 class Ranges(Protocol):
     """What a calibration record knows of a float value."""
 
-    def amax(self, name: str, method: str) -> float:
-        """Return the symmetric threshold of a value."""
+    def amax(self, name: str, method: str, graph: str) -> float:
+        """Return the symmetric threshold of a value of a graph."""
         ...
 
-    def range(self, name: str, method: str) -> tuple[float, float]:
-        """Return the (lowest, highest) value to tell apart."""
+    def range(self, name: str, method: str, graph: str) -> tuple[float, float]:
+        """Return the (lowest, highest) value of it to tell apart."""
         ...
 
 
@@ -147,7 +147,7 @@ def insert(
     plan = place(view, weighted, target)
     layers = tuple(sorted({view.label(index) for index in weighted}))
     report = QdqReport(graph, target, method, layers, left, tuple(plan.values), len(plan.absorbed), folded)
-    Writer(view, plan, _ranges(plan, calibration, target, method), target).write()
+    Writer(view, plan, _ranges(plan, calibration, report), target).write()
     _record(model, report)
     return report
 
@@ -159,14 +159,14 @@ def _folded_view(model: onnx.ModelProto) -> View:
     return View(copy)
 
 
-def _ranges(plan: Plan, calibration: Ranges, target: str, method: str) -> dict[str, tuple[float, float]]:
+def _ranges(plan: Plan, calibration: Ranges, report: QdqReport) -> dict[str, tuple[float, float]]:
     ranges = {}
     for name in dict.fromkeys(plan.source(value) for value in plan.values):
-        if target == "tensorrt":
-            most = calibration.amax(name, method)
+        if report.target == "tensorrt":
+            most = calibration.amax(name, report.method, report.graph)
             ranges[name] = (-most, most)
         else:
-            ranges[name] = calibration.range(name, method)
+            ranges[name] = calibration.range(name, report.method, report.graph)
     return ranges
 
 
