@@ -31,6 +31,7 @@ from gcpose_trt.runtime.backends.tensorrt.opening import Opened, open_folder
 from gcpose_trt.runtime.backends.tensorrt.slot import Slot
 from gcpose_trt.runtime.backends.tensorrt.stage import Graphs
 from gcpose_trt.runtime.backends.tensorrt.upload import Uploader
+from gcpose_trt.runtime.cuda import CudaError
 from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit
 from gcpose_trt.runtime.timing import Timing
 
@@ -61,6 +62,8 @@ class Ticket:
 class TensorRTBackend:
     """The engines of a folder behind the runtime's protocol, with both halves in one go.
 
+    GCPOSE_NO_CUDA_GRAPHS=1 launches kernels one by one, to find out whether CUDA graphs are at fault.
+
     Args:
         folder: has engine.json, detector.engine and pose.engine.
         device: the GPU's number.
@@ -79,6 +82,7 @@ class TensorRTBackend:
         self._lock = threading.Lock()  # around whatever enqueues: contexts and streams serve one thread at a time
         self._free = threading.Condition()
         self._bucket = 0
+        self._most_slots = MOST_SLOTS
         try:
             graphs = Graphs(os.environ.get(NO_GRAPHS, "") in ("", "0"))
             with self._device.current():
@@ -126,11 +130,13 @@ class TensorRTBackend:
     def _take(self, wait: bool) -> Slot | None:
         """Return a slot that nobody uses; without `wait`, None if there is none."""
         with self._free:
-            if wait and not self._idle and len(self._slots) < MOST_SLOTS:
+            if wait and not self._idle and len(self._slots) < self._most_slots:
                 # Others may be held by iterations that pause, so waiting for one could take forever.
-                slot = self._slot()
-                self._slots.append(slot)
-                return slot
+                try:
+                    self._slots.append(slot := self._slot())
+                    return slot
+                except CudaError:  # there is no room: share those that there are
+                    self._most_slots = len(self._slots)
             if wait:
                 self._free.wait_for(lambda: bool(self._idle))
             return self._idle.popleft() if self._idle else None

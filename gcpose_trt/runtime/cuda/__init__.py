@@ -10,7 +10,7 @@ import os
 from importlib import import_module
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
+from gcpose_trt.runtime.cuda.device import Device, DeviceMemory, Event, Graph, Lot, PinnedMemory, Stream
 from gcpose_trt.runtime.cuda.errors import CudaError, no_binding
 from gcpose_trt.runtime.cuda.protocol import DeviceInfo, Driver
 
@@ -23,6 +23,7 @@ __all__ = [
     "Driver",
     "Event",
     "Graph",
+    "Lot",
     "PinnedMemory",
     "Stream",
     "load_driver",

@@ -135,6 +135,52 @@ class Stream(Resource):
         self._driver.synchronize_stream(self.handle)
 
 
+class Lot:
+    """Several resources of a device that are made, and given back, together.
+
+    Entered with `with`, it gives all back if the block fails, and otherwise leaves them.
+
+    Args:
+        device: whose.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._made: list[Resource] = []
+
+    def allocate(self, size: int) -> DeviceMemory:
+        """See `Device.allocate`."""
+        memory = self._device.allocate(size)
+        self._made.append(memory)
+        return memory
+
+    def allocate_pinned(self, size: int) -> PinnedMemory:
+        """See `Device.allocate_pinned`."""
+        memory = self._device.allocate_pinned(size)
+        self._made.append(memory)
+        return memory
+
+    def event(self, timing: bool = False) -> Event:
+        """See `Device.event`."""
+        event = self._device.event(timing)
+        self._made.append(event)
+        return event
+
+    def free(self) -> None:
+        """Give all back."""
+        while self._made:
+            self._made.pop().free()
+
+    def __enter__(self) -> Lot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.free()
+
+
 class Device:
     """The primary context of one GPU, shared with every other library in the process.
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.runtime.cuda import CudaError, Device, load_driver, open_device
+from gcpose_trt.runtime.cuda import CudaError, Device, Lot, load_driver, open_device
 
 STANDIN = os.environ.get("GCPOSE_TEST_STANDIN") == "1"
 if STANDIN:
@@ -238,6 +238,19 @@ def test_out_of_memory(device: Device) -> None:
     assert caught.value.code == 2
     assert not device.live
     assert round_trip(device, 100, 0)
+
+
+def test_a_lot_is_all_or_nothing(device: Device) -> None:
+    with pytest.raises(CudaError), Lot(device) as lot:
+        lot.allocate(100), lot.allocate_pinned(100), lot.event(), lot.event(timing=True)
+        assert sum(device.live.values()) == 4
+        lot.allocate(1 << 50)
+    assert not device.live
+    with Lot(device) as lot:
+        lot.allocate(100)
+    assert device.live == {"device memory": 1}
+    lot.free()
+    assert not device.live
 
 
 def test_no_such_gpu() -> None:

@@ -175,6 +175,20 @@ def test_paused_streams_block_nobody(tmp_path: Path) -> None:
             assert len(list(stream)) == 2 * len(FRAMES) - 1
 
 
+def test_threads_share_slots_where_there_is_no_room_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, folder = engines(tmp_path, 1)
+    with PoseEstimator(bundle, threads=1, min_score=0) as reference:
+        wanted = [reference(frame) for frame in FRAMES]
+    with PoseEstimator(folder, min_score=0) as estimator, ThreadPoolExecutor(5) as pool:
+        estimator.warmup()
+        estimator(FRAMES)  # memory for frames comes with the first one
+        used = count("bytes")
+        monkeypatch.setenv("GCPOSE_STANDIN_MEMORY", str(used + 20_000))
+        for _ in range(4):
+            close_to(list(pool.map(estimator, FRAMES)), wanted)
+        assert count("bytes") == used, "what was begun for a slot is given back"
+
+
 def test_threads_share_one_estimator(tmp_path: Path) -> None:
     bundle, folder = engines(tmp_path, 1)
     with PoseEstimator(bundle, threads=1, min_score=0) as reference:

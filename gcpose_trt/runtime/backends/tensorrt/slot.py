@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.types import KEYPOINTS
 from gcpose_trt.runtime.backends.tensorrt.engine import Engine, size_of
-from gcpose_trt.runtime.cuda import Device, DeviceMemory, Event, PinnedMemory, Stream
+from gcpose_trt.runtime.cuda import Device, DeviceMemory, Event, Lot, PinnedMemory, Stream
 
 _ALIGN = 256  # TensorRT wants every tensor at a multiple of this
 
@@ -28,18 +28,18 @@ class Block:
     """Tensors that lie one after the other on the GPU, and their copies in page-locked memory.
 
     Args:
-        device: the GPU.
+        lot: makes the memory.
         parts: name, shape and type of each.
     """
 
-    def __init__(self, device: Device, parts: list[tuple[str, tuple[int, ...], np.dtype[Any]]]) -> None:
+    def __init__(self, lot: Lot, parts: list[tuple[str, tuple[int, ...], np.dtype[Any]]]) -> None:
         self.parts: dict[str, Part] = {}
         end = 0
         for name, shape, dtype in parts:
             self.parts[name] = Part(end, shape, dtype)
             end += -(-size_of(shape, dtype) // _ALIGN) * _ALIGN
-        self.memory: DeviceMemory = device.allocate(end)
-        self._pinned: PinnedMemory = device.allocate_pinned(end)
+        self.memory: DeviceMemory = lot.allocate(end)
+        self._pinned: PinnedMemory = lot.allocate_pinned(end)
         self.host: dict[str, NDArray[Any]] = {
             name: self._pinned.view(part.shape, part.dtype, part.offset) for name, part in self.parts.items()
         }
@@ -89,33 +89,36 @@ class Slot:
 
     def __init__(self, device: Device, detector: Engine, pose: Engine, most: int, stream: Stream) -> None:
         self._device = device
-        shapes = {name: info.shape for name, info in detector.tensors.items()}
-        index = pose.dtype("batch_index")
-        self.image = device.allocate(size_of(shapes["image"], np.dtype(np.uint8)))
-        self.sizes = Block(device, [("image_size", shapes["image_size"], detector.dtype("image_size"))])
-        self.p2 = device.allocate(size_of(shapes["p2"], detector.dtype("p2")))
-        frames, people = shapes["scores"]
-        self.results = Block(
-            device,
-            [
-                ("count", (frames,), detector.dtype("count")),
-                ("scores", (frames, people), np.dtype(np.float32)),
-                # The pose engine may read more rows than the detector has.
-                ("boxes", (max(frames * people, most), 4), np.dtype(np.float32)),
-                ("keypoints", (most, KEYPOINTS, 3), np.dtype(np.float32)),
-            ],
-        )
-        self.zeros = device.allocate(most * index.itemsize)
-        self.picked = Block(device, [("boxes", (most, 4), np.dtype(np.float32)), ("batch_index", (most,), index)])
-        self.uploaded: Event = device.event()
-        self.started, self.detected, self.posed, self.done = (device.event(timing=True) for _ in range(4))
         self._frames: DeviceMemory | None = None
         self._staging: PinnedMemory | None = None
-        with device.current():
+        with device.current(), Lot(device) as lot:  # all of it or nothing
+            self._allocate(lot, detector, pose, most)
             self.results.clear(stream)
             self.picked.clear(stream)
             stream.fill(self.zeros)
             stream.synchronize()
+
+    def _allocate(self, lot: Lot, detector: Engine, pose: Engine, most: int) -> None:
+        shapes = {name: info.shape for name, info in detector.tensors.items()}
+        index, real = pose.dtype("batch_index"), np.dtype(np.float32)
+        self.image = lot.allocate(size_of(shapes["image"], np.dtype(np.uint8)))
+        self.sizes = Block(lot, [("image_size", shapes["image_size"], detector.dtype("image_size"))])
+        self.p2 = lot.allocate(size_of(shapes["p2"], detector.dtype("p2")))
+        frames, people = shapes["scores"]
+        self.results = Block(
+            lot,
+            [
+                ("count", (frames,), detector.dtype("count")),
+                ("scores", (frames, people), real),
+                # The pose engine may read more rows than the detector has.
+                ("boxes", (max(frames * people, most), 4), real),
+                ("keypoints", (most, KEYPOINTS, 3), real),
+            ],
+        )
+        self.zeros = lot.allocate(most * index.itemsize)
+        self.picked = Block(lot, [("boxes", (most, 4), real), ("batch_index", (most,), index)])
+        self.uploaded: Event = lot.event()
+        self.started, self.detected, self.posed, self.done = (lot.event(timing=True) for _ in range(4))
 
     def staging(self, size: int) -> tuple[NDArray[np.uint8], int]:
         """Return page-locked bytes for frames and the address of as many on the GPU; they grow as needed."""
