@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -185,3 +189,27 @@ def test_help_and_missing_action(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["plugins"])
     assert "build|info" in one_line(capsys)
+
+
+def test_interrupted_build_leaves_nothing(include: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "nvcc"
+    slow.write_text(NVCC.replace("for word;", f"touch '{tmp_path}/started'; sleep 60; for word;"))
+    slow.chmod(0o755)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "gcpose_trt", "plugins", "build", "--arch", "87", "--nvcc", str(slow)]
+    command += ["--tensorrt-include", str(include), "--output", str(tmp_path / "out")]
+    # As at a terminal, where Ctrl-C reaches the compilers too.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert shown.strip().splitlines()[-1].startswith("gcpose-trt: error: interrupted")
+    assert "Traceback" not in shown
+    assert list((tmp_path / "out").iterdir()) == []
+    assert list(scratch.iterdir()) == []
