@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed; pip install 'gcpose-trt[export]'")
+import onnxruntime  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
@@ -266,3 +268,16 @@ def test_mobile_in_half_precision_on_the_clip() -> None:
 def test_half_is_smaller() -> None:
     full, half = (prepare_bundle("mobile", precision=name).detector.ByteSize() for name in ("fp32", "fp16"))
     assert half < 0.52 * full
+
+
+def test_onnx_runtime_keeps_the_roundings(tmp_path: Path) -> None:
+    """Its optimizer takes casts away where it can; none of these."""
+    model = prepare_bundle("mobile", size=(96, 128), batch=1, precision="fp16").detector
+    rounded_values = emulate_float16(model)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    casts = [attributes_of(node)["to"] for node in optimized.graph.node if node.op_type == "Cast"]
+    assert casts.count(HALF) == rounded_values + 1  # p2 itself leaves the graph in FP16

@@ -129,6 +129,7 @@ def test_segments_are_plain_onnx() -> None:
     for segment in segments:
         onnx.checker.check_model(segment.model, full_check=True)
         assert {node.domain for node in segment.model.graph.node} == {""}
+        assert next(entry.version for entry in segment.model.opset_import if entry.domain == "") == 17
         assert not segment.model.functions
         assert set(segment.inputs).isdisjoint(segment.outputs)
         nodes += len(segment.model.graph.node)
