@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import gcpose_trt
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.plugins import build, library, sources
 
@@ -198,6 +199,7 @@ def test_cmake_configures_the_harness(tmp_path: Path) -> None:
     done = subprocess.run([*command, f"-DTENSORRT_INCLUDE_DIR={include}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "TensorRT 10.14.1" in done.stdout
+    assert f"gcpose-trt {gcpose_trt.__version__}" in done.stdout
     assert "interface v3" in done.stdout
     old = subprocess.run(
         [*command, f"-DTENSORRT_INCLUDE_DIR={headers(tmp_path)}"],
