@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model on COCO-format data",
     "import-checkpoint": "turn a checkpoint from elsewhere into one of ours",
     "plugins": "build the TensorRT plugin library",
+    "calibrate": "collect the ranges that INT8 needs",
     "build-engine": "turn a model into TensorRT engines",
     "inspect": "show what an engine holds",
     "compare": "compare two backends or precisions stage by stage",

@@ -18,8 +18,8 @@ PASSING = ("Relu", "Clip", "PRelu", "MaxPool", "AveragePool", "GlobalAveragePool
 def graph_sha256(model: onnx.ModelProto) -> str:
     """Return a digest of a float graph's convolutions, products, normalisations and what connects them.
 
-    Covers operator types, attributes, names of values (ranges are looked up by name) and the contents of weights. Does
-    not depend on the order of nodes, the file's name, its metadata, the batch, the input's size or the number of people.
+    Covers operator types, attributes, names of values (ranges are looked up by name) and the contents of weights, but
+    not the order of nodes, the file's name, its metadata, the batch, the input's size and the number of people.
     The graph must be as `prepare_bundle` returns it by default: native attention or pooling, or a graph without
     functions (another opset), is another graph.
     """

@@ -72,22 +72,6 @@ class WeightRange:
 
 
 @dataclass(frozen=True)
-class GraphRanges:
-    """A record seen from one graph: both graphs have values of the same name."""
-
-    record: CalibrationRecord
-    graph: str
-
-    def amax(self, name: str, method: str = "percentile:99.99") -> float:
-        """See `CalibrationRecord.amax`."""
-        return self.record.amax(name, method, self.graph)
-
-    def range(self, name: str, method: str = "percentile:99.99") -> tuple[float, float]:
-        """See `CalibrationRecord.range`."""
-        return self.record.range(name, method, self.graph)
-
-
-@dataclass(frozen=True)
 class CalibrationRecord:
     """The contents of a calibration file.
 
@@ -191,10 +175,6 @@ class CalibrationRecord:
                     f"the calibration was made for another {graph} graph, {self.graph_sha256[graph]}, this one is "
                     f"{found}; calibrate this model with gcpose-trt calibrate, or give the model that was calibrated"
                 )
-
-    def of(self, graph: str) -> GraphRanges:
-        """Return the ranges of one graph, "detector" or "pose", by the names that it has."""
-        return GraphRanges(self, graph)
 
     def tensor(self, name: str, graph: str | None = None) -> TensorRange:
         """Return what is known of a value.

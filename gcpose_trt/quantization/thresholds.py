@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gcpose_trt.quantization.histogram import Counts, Histogram
+from gcpose_trt.quantization.histogram import Histogram
 from gcpose_trt.quantization.record import TensorRange
 
 PERCENTILES = ("99.9", "99.99", "99.999")
 LEVELS = 127  # positive levels of symmetric INT8; -128 is not used, so that negation is exact
 STEPS = 255  # steps of unsigned INT8
 _ENTROPY_LEVELS = 128  # magnitudes that the quantized distribution of the entropy method tells apart
-_CANDIDATES = 128
-_COARSE = 16
-_ROUNDS = 2
+_CANDIDATES = 64
+_COARSE = 8  # cuts of each end that are tried with each of the other
+_FINE = 24  # cuts of one end that are tried next, around the best so far
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def entropy(histogram: Histogram) -> float:
     used = _used(counts)
     if used <= _ENTROPY_LEVELS:
         return histogram.amax
-    step = max(1, histogram.bins // 256)
+    step = max(1, histogram.bins // 128)
     cuts = [*range(_ENTROPY_LEVELS, used, step), used]
     best = min(cuts, key=lambda cut: (_divergence(counts, cut), -cut))
     return min(histogram.amax, best * histogram.width)
@@ -101,7 +101,7 @@ def mse(histogram: Histogram) -> float:
     used = _used(counts)
     if not used:
         return 0.0
-    edges = np.arange(used + 1) * histogram.width
+    edges = np.arange(used + 1, dtype=np.float64) * histogram.width
     cuts = np.linspace(histogram.amax / _CANDIDATES, histogram.amax, _CANDIDATES)
     errors = [squared_error(counts[:used], edges, -cut, cut, cut / LEVELS) for cut in cuts]
     return float(cuts[int(np.argmin(errors))])
@@ -115,23 +115,26 @@ def mse_range(histogram: Histogram) -> tuple[float, float]:
         return 0.0, 0.0
     first, last = int(filled[0]), int(filled[-1]) + 1
     counts = histogram.counts[first:last].astype(np.float64)
-    edges = (np.arange(first, last + 1) - histogram.bins) * histogram.width
+    edges = (np.arange(first, last + 1, dtype=np.float64) - histogram.bins) * histogram.width
 
     def error(ends: tuple[float, float]) -> float:
         bottom, top = on_grid(*ends)
         return squared_error(counts, edges, bottom, top, (top - bottom) / STEPS)
 
     shares = np.arange(1, _COARSE + 1) / _COARSE
-    lows = low * shares if low else np.zeros(1)
-    highs = high * shares if high else np.zeros(1)
-    best = min(((float(a), float(b)) for a in lows for b in highs), key=error)
-    for _ in range(_ROUNDS):
-        fine = np.arange(1, _CANDIDATES + 1) / _CANDIDATES
+    best = min(((a, b) for a in _cuts(low, shares) for b in _cuts(high, shares)), key=error)
+    for reach in (1 / _COARSE, 1 / _COARSE**2):
+        around = np.linspace(-reach, reach, _FINE + 1)
         if high:
-            best = min([best, *((best[0], float(b)) for b in high * fine)], key=error)
+            best = min([best, *((best[0], b) for b in _cuts(high, best[1] / high + around))], key=error)
         if low:
-            best = min([best, *((float(a), best[1]) for a in low * fine)], key=error)
+            best = min([best, *((a, best[1]) for a in _cuts(low, best[0] / low + around))], key=error)
     return on_grid(*best)
+
+
+def _cuts(end: float, shares: Floats) -> list[float]:
+    """Return the given shares of an end of the range, none of them beyond it; zero alone where the end is zero."""
+    return [end * float(share) for share in shares if 0 < share <= 1] if end else [0.0]
 
 
 def on_grid(low: float, high: float) -> tuple[float, float]:
