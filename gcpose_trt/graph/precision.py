@@ -4,6 +4,7 @@ TensorRT 10 and later take precision from the graph alone, so what runs in FP16 
 
 - convolutions, matrix products, RoI pooling and attention are FP16;
 - activations, sums, pooling, resizing, padding, joining and moving data follow what they read;
+- DequantizeLinear gives FP16 and QuantizeLinear follows what it reads, so that between INT8 layers all is FP16;
 - everything else that computes in floating point is an FP32 island: image normalisation, box decoding, anchors,
   proposals, NMS, softmax, logarithms and exponentials of the prior, coordinates. A node that would follow, but of which
   only islands read, joins them, so that a head's logits are widened once, at the convolution that makes them.
@@ -26,7 +27,7 @@ from gcpose_trt.graph.functions.attach import DOMAIN
 from gcpose_trt.graph.tensors import TensorInfo, infer
 
 SHARED_MAP = "p2"  # goes from one graph to the other and is FP16 in both
-_COMPUTE = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_COMPUTE = {"Conv", "ConvTranspose", "Gemm", "MatMul", "DequantizeLinear"}
 _OWN_HALF = {"GcmAttention", "MultiLevelRoiAlign"}
 _ELEMENTWISE = {"Add", "Mul", "Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish"}
 _MOVES = {"Pad", "Concat", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Resize", "Expand"}
@@ -122,10 +123,12 @@ def _choose(model: onnx.ModelProto, known: Mapping[str, TensorInfo], keep: set[s
     half_values = {value.name for value in graph.input if value.name == SHARED_MAP}
     half: set[int] = set()
     for index, node in enumerate(graph.node):
-        if keep.intersection(node.output) or not _is_floating(node, known):
+        quantizes = node.op_type == "QuantizeLinear" and node.domain == ""
+        if keep.intersection(node.output) or not (quantizes or _is_floating(node, known)):
             continue
         read = [node.input[slot] for slot in floating_slots(node, known) if node.input[slot] not in constants]
-        follows = node.op_type in _FOLLOW and node.domain == "" and bool(read) and half_values.issuperset(read)
+        may_follow = quantizes or (node.op_type in _FOLLOW and node.domain == "")
+        follows = may_follow and bool(read) and half_values.issuperset(read)
         if _always(node) or (follows and not _too_large(node, graph, known)):
             half.add(index)
             half_values.update(node.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.graph.functions import attach_functions, inline_native, strip_functions
+from gcpose_trt.graph.int8 import Int8Options, quantize
 from gcpose_trt.graph.opset import lower_opset
 from gcpose_trt.graph.precision import Float16Report, to_float16
+from gcpose_trt.graph.qdq import QdqReport
+from gcpose_trt.graph.scales import round_scales
 from gcpose_trt.graph.shapes import fix_shapes, fold, input_dimensions
 from gcpose_trt.graph.tensors import infer
 from gcpose_trt.runtime import bundle
@@ -39,6 +42,7 @@ class PreparedGraphs:
         info: the model's record, with the size and the number of people asked for.
         notes: what was done, a line each.
         float16: one report a graph ("detector", "pose"), empty unless cast to FP16.
+        int8: one report a graph, empty unless quantized here.
     """
 
     detector: onnx.ModelProto
@@ -46,6 +50,7 @@ class PreparedGraphs:
     info: ModelInfo
     notes: tuple[str, ...]
     float16: dict[str, Float16Report]
+    int8: dict[str, QdqReport] = field(default_factory=dict)
 
 
 def prepare_bundle(
@@ -58,6 +63,7 @@ def prepare_bundle(
     gcm: str = "plugin",
     roi_align: str = "plugin",
     functions: bool = True,
+    int8: Int8Options | None = None,
 ) -> PreparedGraphs:
     """Make both graphs of a model ready.
 
@@ -68,11 +74,13 @@ def prepare_bundle(
         size: (H, W) of the input; None leaves both dynamic.
         batch: images an inference; None leaves it dynamic.
         max_people: rows of the detector's boxes and scores; None keeps the model's number.
-        precision: "fp32" (as exported), "fp16" (see `to_float16`), or "int8", for models that are quantized already.
+        precision: "fp32" (as exported), "fp16" (see `to_float16`), or "int8": quantized for TensorRT as `int8` says,
+            the rest as in "fp16". Without `int8` the model must be quantized already and is taken as it is.
         gcm: attention as "plugin" (a `gcpose` node) or "native" (standard ONNX).
         roi_align: the same for pooling.
         functions: give `gcpose` nodes their current bodies; without, they are plain custom nodes and the graph is one
-            of opset 17.
+            of opset 17 (19 where the scales of INT8 are FP16).
+        int8: how to quantize.
 
     Returns:
         See `PreparedGraphs`.
@@ -84,10 +92,10 @@ def prepare_bundle(
     models, info = _load(source)
     _check_sizes(info, size, batch, max_people)
     notes: list[str] = []
-    if precision == "int8" and not any(_is_quantized(model) for model in models.values()):
+    if precision == "int8" and int8 is None and not any(is_quantized(model) for model in models.values()):
         raise GcposeError(
-            "the model has no QuantizeLinear nodes, which an INT8 engine is built from; quantize it first, or build "
-            "with --precision fp16"
+            "the model has no QuantizeLinear nodes, which an INT8 engine is built from; give a calibration to quantize "
+            "it with, or build with --precision fp16"
         )
     for model in models.values():
         attach_functions(model)
@@ -95,8 +103,13 @@ def prepare_bundle(
     if max_people is not None and max_people < info.max_people:
         _limit_people(models["detector"], max_people)
         fold(models["detector"])
-    reports = {name: to_float16(model) for name, model in models.items()} if precision == "fp16" else {}
-    notes += [f"{name}: {report}" for name, report in reports.items()]
+    quantized = quantize(models, int8) if precision == "int8" and int8 is not None else {}
+    half = precision == "fp16" or (int8 is not None and precision == "int8" and int8.half)
+    for model in models.values() if quantized and half else ():
+        round_scales(model)
+        attach_functions(model)  # of its new opset
+    reports = {name: to_float16(model) for name, model in models.items()} if half else {}
+    notes += [f"{name}: {report}" for done in (quantized, reports) for name, report in done.items()]
     native = {op for op, way in (("GcmAttention", gcm), ("MultiLevelRoiAlign", roi_align)) if way == "native"}
     for name, model in models.items():
         count = inline_native(model, native) if native else 0
@@ -107,7 +120,7 @@ def prepare_bundle(
     info = dataclasses.replace(info, size=size or info.size, max_people=max_people or info.max_people)
     for model in models.values():
         _update_record(model, info, precision)
-    return PreparedGraphs(models["detector"], models["pose"], info, tuple(notes), reports)
+    return PreparedGraphs(models["detector"], models["pose"], info, tuple(notes), reports, quantized)
 
 
 def _check_choices(precision: str, gcm: str, roi_align: str) -> None:
@@ -164,7 +177,8 @@ def _read(path: Path) -> onnx.ModelProto:
         raise GcposeError(f"{path} cannot be read as ONNX ({text[:200]}); export the model again") from error
 
 
-def _is_quantized(model: onnx.ModelProto) -> bool:
+def is_quantized(model: onnx.ModelProto) -> bool:
+    """Return whether a graph holds QuantizeLinear nodes."""
     return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
