@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.video.sampling import read_frames
 from gcpose_trt.export.record import write_record
 from gcpose_trt.export.tracing import trace_detector, trace_pose
 from gcpose_trt.export.verification import Stage, compare, table
@@ -28,6 +27,7 @@ from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends.onnxruntime_backend import OnnxRuntimeBackend
 from gcpose_trt.runtime.backends.torch_backend import TorchBackend
 from gcpose_trt.runtime.preprocess import Image, parse_size
+from gcpose_trt.video.sampling import read_frames
 
 LOWEST_OPSET = 18  # PyTorch's exporter writes 18; its conversion to 17 leaves attributes that 17 does not have
 HIGHEST_OPSET = 21  # ONNX Runtime has no RoiAlign of opset 22 (1.32)
