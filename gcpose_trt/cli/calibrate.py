@@ -3,8 +3,9 @@
 Writes one JSON file that holds for any machine and any TensorRT, but only for these weights and this graph. Takes
 at least 200 images with people, others than those that accuracy is measured on. Interrupted, it goes on where it was.
 
-With --sensitivity it quantizes one block at a time instead, by a calibration that there is, measures what that does on a
-few images, and with --annotations to average precision; with --max-ap-drop it proposes what to leave in higher precision.
+With --sensitivity it quantizes one block at a time instead, by a calibration that there is, and measures what that does
+on a few images; with --annotations also to average precision. With --max-ap-drop it proposes what to leave in higher
+precision.
 """
 
 from __future__ import annotations

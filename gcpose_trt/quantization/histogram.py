@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 BINS = 2048
 FEWEST_BINS = 256  # 128 levels need some bins each, and the top half of the range may be empty
 _CHUNK = 1 << 18  # values looked at together: indices of 8 bytes each stay in the cache
-_SMALLEST = -120  # exponent below which float32 has no whole precision left for the width of a bin
+_SMALLEST = -100  # exponent below which the reciprocal of a bin's width would overflow float32
 
 Counts = NDArray[np.int64]
 
