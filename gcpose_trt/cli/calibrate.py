@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcpose_trt.cli.arguments import positive_int
-from gcpose_trt.errors import GcposeError
+from gcpose_trt.errors import GcposeError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +89,7 @@ def _bins(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, or rank blocks, and say what was found."""
+    _require_onnx()
     if args.sensitivity:
         from gcpose_trt.cli.sensitivity import run as rank
 
@@ -100,6 +101,14 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         raise GcposeError("nowhere to write the calibration; give --output calibration/NAME.json")
     return _calibrate(args)
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnx_graphsurgeon  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(error.name or "onnx", "tensorrt", "calibration") from error
 
 
 def _calibrate(args: argparse.Namespace) -> int:
