@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ways = ("plugin", "native")
     parser.add_argument("model", metavar="MODEL", help="a name (mobile), a checkpoint, or a folder with two ONNX files")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="engine folder to write")
-    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="default: fp16")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp16",
+        help="int8 is INT8 where the calibration allows and FP16 elsewhere (default: fp16)",
+    )
     parser.add_argument("--size", metavar="HxW", help="the only input size (default: the model's own)")
     parser.add_argument("--max-people", type=positive_int, metavar="N", help="most people (default: the model's own)")
     parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="frames in a call (default: 1)")
@@ -36,6 +41,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reproducible", action="store_true", help="make two builds differ as little as can be")
     parser.add_argument("--verbose", action="store_true", help="show what TensorRT says")
+    int8 = parser.add_argument_group("INT8")
+    int8.add_argument(
+        "--calibration", type=Path, metavar="JSON", help="what gcpose-trt calibrate wrote (default: the model's own)"
+    )
+    int8.add_argument(
+        "--calibration-method",
+        metavar="M",
+        help="max, percentile:99.9, percentile:99.99, percentile:99.999, entropy or mse (default: percentile:99.99)",
+    )
+    int8.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="BLOCK",
+        help="leave this block or layer out of INT8, such as backbone.stem or 'neck.*'; may be repeated",
+    )
+    gate = parser.add_argument_group("accuracy gate", "no engine is written that loses more than was allowed")
+    gate.add_argument(
+        "--max-ap-drop", type=float, metavar="POINTS", help="keypoint AP that may be lost against FP32; 0.5 is 0.005"
+    )
+    gate.add_argument("--images", type=Path, metavar="DIR", help="folder of annotated images to measure it on")
+    gate.add_argument("--annotations", type=Path, metavar="JSON", help="COCO person-keypoints annotations of them")
+    gate.add_argument("--max-images", type=positive_int, metavar="N", help="use the first N images only")
 
 
 def _parse_size(text: str | None) -> tuple[int, int] | None:
@@ -72,6 +100,13 @@ def run(args: argparse.Namespace) -> int:
         plugins=args.plugins,
         batch=args.batch,
         verbose=args.verbose,
+        calibration=args.calibration,
+        calibration_method=args.calibration_method,
+        exclude=tuple(args.exclude),
+        max_ap_drop=args.max_ap_drop,
+        images=args.images,
+        annotations=args.annotations,
+        max_images=args.max_images,
     )
     progress = Progress(verbose=args.verbose)
     try:

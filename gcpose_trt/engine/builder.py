@@ -18,11 +18,13 @@ from gcpose_trt.engine import layers_file
 from gcpose_trt.engine import machine as machines
 from gcpose_trt.engine.config import Settings
 from gcpose_trt.engine.folder import TIMING_CACHE, staging
+from gcpose_trt.engine.gate import Gate, annotations_of
 from gcpose_trt.engine.inspection import Layer, check_precision, summary
 from gcpose_trt.engine.layers_file import Contents
 from gcpose_trt.engine.machine import Machine
 from gcpose_trt.engine.process import Listener, environment, run_job, terminable
 from gcpose_trt.engine.request import BuildRequest
+from gcpose_trt.engine.weak_typing import TYPES_SUFFIX
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.files import check_writable
 from gcpose_trt.runtime.bundle import BundlePaths, find
@@ -72,6 +74,7 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
     start = time.monotonic()
     machine = _check_machine(request)
     library = _check_plugins(request)
+    _check_images(request)
     if request.timing_cache not in (None, "off"):
         check_writable(request.timing_cache)
     with terminable(), staging(request.output) as work, _sources(request, work, listener) as sources:
@@ -80,6 +83,12 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
         job = {"job": "prepare", "request": request.to_dict(), "work": str(work), **flags}
         files = {"detector": str(sources.paths.detector), "pose": str(sources.paths.pose)}
         prepared = run_job({**job, **files}, listener)
+        gate = None
+        if request.max_ap_drop is not None:
+            gate = Gate(request, sources.paths, prepared, work, listener, flags)
+            gate.measure_float()
+        # What cannot be run here is judged by its graph, and before the build.
+        verdict = gate.check_graph("the engine is built for other GPUs") if gate and machine is None else None
         built = _build(request, prepared, machine, library, work, listener, flags)
         contents = {
             name: Contents([Layer.from_dict(layer) for layer in part["layers"]], part["io"])
@@ -89,10 +98,16 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
         check_precision(request.precision, layers)
         for path in prepared["parts"].values():
             Path(path).unlink()
+            Path(path).with_suffix(TYPES_SUFFIX).unlink(missing_ok=True)
         layers_file.write(work, contents)
         record = _record(request, prepared, built, machine, library, work, layers)
         if sources.kept:
             record = replace(record, source={graph: str(Path(path).absolute()) for graph, path in files.items()})
+        if gate and verdict is None:
+            record.save(work)
+            verdict = gate.check_engine(work)
+        if verdict is not None:
+            record = replace(record, options={**record.options, "gate": verdict})
         record = replace(record, build_seconds=round(time.monotonic() - start, 1))
         record.save(work)
     return record
@@ -125,6 +140,16 @@ def _check_plugins(request: BuildRequest) -> PluginLibrary | None:
 
     found = library.describe(library.find(request.plugins))
     return PluginLibrary(found["path"], found["sha256"], found["build"].get("interface"))
+
+
+def _check_images(request: BuildRequest) -> None:
+    """Look at what the engine is to be measured on, before any work is done."""
+    if request.max_ap_drop is None:
+        return
+    from gcpose_trt.evaluation.coco import require_pycocotools
+
+    require_pycocotools()
+    annotations_of(request)
 
 
 @contextlib.contextmanager
@@ -256,6 +281,7 @@ def _record(
             "timing_cache": TIMING_CACHE if kept else built["timing_cache"],
             **({"timing_cache_sha256": kept["sha256"]} if kept else {}),
             "graphs": options,
+            **({"int8": prepared["int8"]} if prepared["int8"] else {}),
         },
         notes=(*prepared["notes"], *built["notes"]),
     )

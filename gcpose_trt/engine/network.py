@@ -62,7 +62,7 @@ def build(trt: TensorRT, path: Path, buckets: tuple[int, ...], settings: Setting
         raise GcposeError(_parse_error(trt, parser, path))
     model = onnx.load(str(path))
     plugins = _check_plugins(trt, network, model)
-    types = weak_typing.tensor_types(model)
+    types = weak_typing.wanted_types(path, model)
     del model
     half = TensorProto.FLOAT16 in types.values()
     config, options = make_config(trt, builder, settings, half)

@@ -26,12 +26,35 @@ def describe_record(record: EngineRecord) -> list[str]:
         f"RoIAlign     {record.roi_align}",
         f"plugins      {library.path} ({library.interface or 'unknown interface'})" if library else "plugins      none",
     ]
+    lines += _int8_lines(record.options.get("int8")) + _gate_lines(record.options.get("gate"))
     if record.outside:
         lines.append(f"not inside   {', '.join(record.outside)}")
     for graph, file in record.files.items():
         counts = record.inspection.get(graph, {})
         lines.append(f"{graph:<12} {file.name}, {size_text(file.bytes)}, {precision_text(counts)}")
     return [*lines, *(f"note         {note}" for note in record.notes), f"build again  {record.command}"]
+
+
+def _int8_lines(int8: dict[str, Any] | None) -> list[str]:
+    if not int8:
+        return []
+    calibration = int8["calibration"]
+    left = f", without {', '.join(int8['exclude'])}" if int8["exclude"] else ""
+    return [
+        f"INT8         {sum(int8['layers'].values())} layers by {calibration['path']} (sha256 "
+        f"{calibration['sha256'][:12]}, {int8['images']} images), {int8['method']}{left}; the rest FP16"
+    ]
+
+
+def _gate_lines(gate: dict[str, Any] | None) -> list[str]:
+    if not gate:
+        return []
+    before, after = gate["ap"].values()
+    lines = [
+        f"AP           {before:.4f} in FP32, {after:.4f} of the {gate['measured']}: {gate['ap_drop']:.2f} points lost "
+        f"of {gate['max_ap_drop']:g} allowed, {gate['images']} images"
+    ]
+    return [*lines, *([f"             {gate['why']}"] if gate["why"] else [])]
 
 
 def precision_text(inspection: dict[str, Any]) -> str:

@@ -38,6 +38,13 @@ class BuildRequest:
         plugins: the plugin library, None for the one that `gcpose-trt plugins build` made.
         batch: frames in a call of the detector.
         verbose: show what TensorRT says.
+        calibration: of INT8, None for the one that comes with the model.
+        calibration_method: which of its ranges to take, None for the default.
+        exclude: layers or blocks to leave out of INT8, as `fnmatch` patterns.
+        max_ap_drop: points (0 to 100) of keypoint AP that the engine may lose against FP32; None asks for no proof.
+        images: folder of annotated images to measure that on.
+        annotations: COCO person keypoints of these images.
+        max_images: how many of them, the first ones; None for all.
     """
 
     model: str
@@ -55,6 +62,13 @@ class BuildRequest:
     plugins: Path | None = None
     batch: int = 1
     verbose: bool = False
+    calibration: Path | None = None
+    calibration_method: str | None = None
+    exclude: tuple[str, ...] = ()
+    max_ap_drop: float | None = None
+    images: Path | None = None
+    annotations: Path | None = None
+    max_images: int | None = None
 
     def check(self) -> None:
         """Raise GcposeError for a value that no model could be built with."""
@@ -76,6 +90,34 @@ class BuildRequest:
                 raise GcposeError(f"--{name} is from 1 to {most}, not {number}; choose a number in between")
         if self.workspace is not None and self.workspace < 1:
             raise GcposeError(f"--workspace is in MiB and at least 1, not {self.workspace}; choose 1024, say")
+        self._check_int8()
+        self._check_gate()
+
+    def _check_int8(self) -> None:
+        given = {
+            "--calibration": self.calibration,
+            "--calibration-method": self.calibration_method,
+            "--exclude": self.exclude,
+        }
+        names = [name for name, value in given.items() if value]
+        if names and self.precision != "int8":
+            raise GcposeError(f"{names[0]} goes with --precision int8, not {self.precision}; leave it out, or add that")
+
+    def _check_gate(self) -> None:
+        if self.max_ap_drop is None:
+            if self.images or self.annotations or self.max_images:
+                raise GcposeError(
+                    "--images, --annotations and --max-images are for --max-ap-drop; give --max-ap-drop 0.5, say, or "
+                    "leave them out"
+                )
+            return
+        if self.images is None or self.annotations is None:
+            missing = "--images DIR" if self.images is None else "--annotations JSON"
+            raise GcposeError(f"--max-ap-drop is measured on annotated images; add {missing}")
+        if self.precision == "fp32":
+            raise GcposeError("--max-ap-drop compares with FP32, which --precision fp32 is; leave it out")
+        if not 0 <= self.max_ap_drop <= 100:
+            raise GcposeError(f"--max-ap-drop is in points from 0 to 100, not {self.max_ap_drop:g}; choose 0.5, say")
 
     @property
     def command(self) -> str:
@@ -91,14 +133,25 @@ class BuildRequest:
             ("--target", self.target, "tensorrt"),
             ("--batch", self.batch, 1),
             ("--workspace", self.workspace, None),
+            ("--calibration-method", self.calibration_method, None),
+            ("--max-ap-drop", self.max_ap_drop, None),
+            ("--max-images", self.max_images, None),
         ):
             if value != default:
                 words += [option, str(value)]
+        for pattern in self.exclude:
+            words += ["--exclude", pattern]
         if self.timing_cache is not None:
             off = self.timing_cache == "off"
             words += ["--timing-cache", "off" if off else str(Path(self.timing_cache).absolute())]
-        if self.plugins is not None:
-            words += ["--plugins", str(self.plugins.absolute())]
+        for option, path in (
+            ("--calibration", self.calibration),
+            ("--images", self.images),
+            ("--annotations", self.annotations),
+            ("--plugins", self.plugins),
+        ):
+            if path is not None:
+                words += [option, str(path.absolute())]
         words += ["--low-memory"] * self.low_memory + ["--reproducible"] * self.reproducible
         return shlex.join([*words, "--output", str(self.output.absolute())])
 
@@ -110,12 +163,13 @@ class BuildRequest:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> BuildRequest:
         """Reverse `to_dict`."""
-        plugins, size = values["plugins"], values["size"]
+        size = values["size"]
+        paths = ("output", "plugins", "calibration", "images", "annotations")
         return cls(
             **{
                 **values,
-                "output": Path(values["output"]),
-                "plugins": None if plugins is None else Path(plugins),
+                **{name: None if values[name] is None else Path(values[name]) for name in paths},
+                "exclude": tuple(values["exclude"]),
                 "size": None if size is None else (int(size[0]), int(size[1])),
             }
         )

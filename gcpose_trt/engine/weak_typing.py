@@ -7,6 +7,8 @@ that the graph gives its output.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -15,6 +17,7 @@ from onnx import TensorProto
 from gcpose_trt.graph.tensors import infer
 from gcpose_trt.runtime.tensorrt_api import TensorRT
 
+TYPES_SUFFIX = ".types.json"
 _FLOATS = {int(TensorProto.FLOAT): "FLOAT", int(TensorProto.FLOAT16): "HALF"}
 # Layers whose type is not theirs to choose: they move, make or convert data, or are ours.
 _FREE_TYPES = (
@@ -37,6 +40,19 @@ _FREE_TYPES = (
 def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
     """Return the ONNX element type of every tensor of a graph, by name."""
     return {name: info.kind for name, info in infer(model).items()}
+
+
+def wanted_types(path: Path, model: onnx.ModelProto) -> dict[str, int]:
+    """Return the types that the values of a graph are to have.
+
+    Args:
+        path: of the graph. A graph with scales in FP32, as TensorRT 8 wants them, cannot say FP16 between INT8 layers;
+            its types then lie beside it.
+        model: the graph.
+    """
+    beside = path.with_suffix(TYPES_SUFFIX)
+    types = tensor_types(model)
+    return types | json.loads(beside.read_text()) if beside.is_file() else types
 
 
 def pin(trt: TensorRT, network: Any, types: dict[str, int]) -> int:

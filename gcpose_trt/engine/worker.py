@@ -2,8 +2,8 @@
 
 Reads one job, a JSON object, from stdin and writes events, one JSON object a line, to the file descriptor that its only
 argument names; stdout and stderr are left to the libraries. Jobs: "prepare" makes the graphs that TensorRT takes,
-"build" makes the engines, "inspect" looks into one. The last event of a job is "result", or "error" with a line for the
-user.
+"build" makes the engines, "inspect" looks into one; "measure", "emulate" and "rank" see to their accuracy. The last
+event of a job is "result", or "error" with a line for the user.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def prepare(job: dict[str, Any], emit: Events) -> dict[str, Any]:
         emit: see `Events`.
 
     Returns:
-        "size", "max_people", "model" (its record), "weights_sha256", "parts" {name: file}, "outside", "notes".
+        "size", "max_people", "model" (its record), "weights_sha256", "parts" {name: file}, "outside", "notes", "int8"
+        (see `gcpose_trt.engine.calibration.describe`, or None).
     """
     from gcpose_trt.engine.preparation import prepare_parts
     from gcpose_trt.engine.request import BuildRequest
@@ -143,10 +144,22 @@ def inspect(job: dict[str, Any], emit: Events) -> dict[str, Any]:
     }
 
 
+def _evaluating(name: str) -> Callable[[dict[str, Any], Events], dict[str, Any]]:
+    """Return a job of `gcpose_trt.engine.evaluating`, which imports more than the others need."""
+
+    def run(job: dict[str, Any], emit: Events) -> dict[str, Any]:
+        from gcpose_trt.engine import evaluating
+
+        return dict(getattr(evaluating, name)(job, emit))
+
+    return run
+
+
 JOBS: dict[str, Callable[[dict[str, Any], Events], dict[str, Any]]] = {
     "prepare": prepare,
     "build": build,
     "inspect": inspect,
+    **{name: _evaluating(name) for name in ("measure", "emulate", "rank")},
 }
 
 
