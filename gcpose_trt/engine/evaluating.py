@@ -21,6 +21,7 @@ from gcpose_trt.graph.prepare import is_quantized, prepare_bundle
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.bundle import BundlePaths
 from gcpose_trt.runtime.estimator import PoseEstimator
+from gcpose_trt.runtime.info import ModelInfo
 from gcpose_trt.runtime.preprocess import Image, SizeRule
 
 MIN_SCORE = 0.05  # as `gcpose-trt eval`: AP counts doubtful people too
@@ -77,31 +78,36 @@ class _Counting:
         return people
 
 
-def emulate(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Write the graphs that an engine is built from as ONNX Runtime can run them: the same Q/DQ pairs and roundings.
+def measure_graph(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Measure keypoint AP of the graphs that an engine is built from: the same Q/DQ pairs and roundings on the CPU.
 
     Attention, pooling, suppression and decode are the reference bodies, whatever computes them in the engine.
 
     Args:
-        job: "request", "detector" and "pose" (ONNX files), "size", "max_people", "folder" (to write to).
+        job: "request", "detector" and "pose" (ONNX files), "record" (the model's), "quantize" (or quantized already),
+            "size", "max_people", "folder" (to write to).
         emit: see `gcpose_trt.engine.worker`.
+
+    Returns:
+        See `measure`.
     """
     request = BuildRequest.from_dict(job["request"])
-    paths = BundlePaths(Path(job["detector"]), Path(job["pose"]))
+    info = ModelInfo.from_dict(job["record"], job["detector"])
     graphs = prepare_bundle(
-        paths,
+        BundlePaths(Path(job["detector"]), Path(job["pose"])),
         size=(int(job["size"][0]), int(job["size"][1])),
         batch=1,
         max_people=int(job["max_people"]),
         precision=request.precision,
-        int8=options_of(request, prepare_bundle(paths).info)[0] if job["quantize"] else None,
+        int8=options_of(request, info)[0] if job["quantize"] else None,
     )
     folder = Path(job["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in (("detector", graphs.detector), ("pose", graphs.pose)):
         emulate_float16(model)
         onnx.save(model, str(folder / f"{name}.onnx"))
-    return {}
+    del graphs
+    return measure({**job, "model": str(folder), "backend": "onnxruntime"}, emit)
 
 
 def rank(job: dict[str, Any], emit: Emit) -> dict[str, Any]:

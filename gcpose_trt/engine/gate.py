@@ -72,9 +72,8 @@ class Gate:
         """
         folder = self.work / "gate"
         try:
-            self.listener({"event": "stage", "text": f"preparing the {self.request.precision} graph for its AP"})
-            self._run("emulate", folder=str(folder), quantize=self.prepared["int8"] is not None)
-            found = self._measure(folder, "onnxruntime", f"AP of the {self.request.precision} graph on the CPU")
+            self.listener({"event": "stage", "text": f"AP of the {self.request.precision} graph on the CPU"})
+            found = self._run("measure_graph", folder=str(folder), quantize=self.prepared["int8"] is not None)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return {**self._judge(found), "measured": "graph in ONNX Runtime", "why": why}
@@ -102,6 +101,7 @@ class Gate:
             "request": self.request.to_dict(),
             "detector": str(self.paths.detector),
             "pose": str(self.paths.pose),
+            "record": self.prepared["model"],
             "size": self.prepared["size"],
             "max_people": self.prepared["max_people"],
         }

@@ -2,8 +2,8 @@
 
 Reads one job, a JSON object, from stdin and writes events, one JSON object a line, to the file descriptor that its only
 argument names; stdout and stderr are left to the libraries. Jobs: "prepare" makes the graphs that TensorRT takes,
-"build" makes the engines, "inspect" looks into one; "measure", "emulate" and "rank" see to their accuracy. The last
-event of a job is "result", or "error" with a line for the user.
+"build" makes the engines, "inspect" looks into one; "measure", "measure_graph" and "rank" see to their accuracy. The
+last event of a job is "result", or "error" with a line for the user.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ JOBS: dict[str, Callable[[dict[str, Any], Events], dict[str, Any]]] = {
     "prepare": prepare,
     "build": build,
     "inspect": inspect,
-    **{name: _evaluating(name) for name in ("measure", "emulate", "rank")},
+    **{name: _evaluating(name) for name in ("measure", "measure_graph", "rank")},
 }
 
 

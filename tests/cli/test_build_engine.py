@@ -37,6 +37,8 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["mobile", "--max-people", "0"], "whole number of at least 1"),
         (["mobile", "--max-people", "301"], "from 1 to 300"),
         (["mobile", "--workspace", "-1"], "whole number"),
+        (["mobile", "--exclude", "neck.*"], "--exclude goes with --precision int8"),
+        (["mobile", "--precision", "int8", "--max-ap-drop", "0.5"], "add --images DIR"),
     ],
 )
 def test_bad_options(arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

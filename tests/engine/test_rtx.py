@@ -14,7 +14,6 @@ import pytest
 from gcpose_trt.assets import FOLDER as SHIPPED
 from gcpose_trt.engine.builder import build_engine
 from gcpose_trt.engine.request import BuildRequest
-from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.engine_record import EngineRecord
 from tests.engine.quantized import quantize
 
@@ -58,7 +57,14 @@ def test_quantized(tmp_path: Path) -> None:
     assert record.inspection["backbone"]["weight_bytes_by_precision"]["INT8"] > 1e6
 
 
-def test_not_quantized(tmp_path: Path) -> None:
-    with pytest.raises(GcposeError, match="QuantizeLinear"):
-        build(tmp_path / "engine", "int8")
-    assert not (tmp_path / "engine").exists()
+@pytest.mark.slow
+def test_calibrated(tmp_path: Path) -> None:
+    record = build(tmp_path / "engine", "int8")
+    counts = record.inspection["backbone"]["by_precision"]
+    # Q/DQ pairs reached the builder: convolutions are INT8, nothing of weight is FP32, and what is between is FP16.
+    assert counts["INT8"] > 100
+    assert counts["FP16"] > counts["FP32"]
+    weights = record.inspection["backbone"]["weight_bytes_by_precision"]
+    assert weights["INT8"] > 20 * (weights["FP16"] + weights.get("FP32", 0))
+    assert record.inspection["keypoint_head"]["by_precision"]["INT8"] >= 10
+    assert record.options["int8"]["layers"]["pose"] >= 5
