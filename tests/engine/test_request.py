@@ -36,21 +36,35 @@ requests = st.builds(
     plugins=st.sampled_from([None, Path("/tmp/lib.so")]),
     batch=st.integers(1, 64),
 )
+int8_requests = st.builds(
+    BuildRequest,
+    model=st.just("mobile"),
+    output=st.just(Path("/tmp/engine")),
+    precision=st.just("int8"),
+    calibration=st.none() | st.just(Path("/tmp/a calibration.json")),
+    calibration_method=st.sampled_from([None, "max", "percentile:99.99"]),
+    exclude=st.lists(st.sampled_from(["neck.*", "backbone.stem", "prior.?"]), max_size=3).map(tuple),
+    max_ap_drop=st.floats(0, 100),
+    images=st.just(Path("/tmp/my images")),
+    annotations=st.just(Path("/tmp/a.json")),
+    max_images=st.none() | st.integers(1, 5000),
+)
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
-@given(requests)
+@given(requests | int8_requests)
 def test_the_command_asks_for_the_same(request: BuildRequest) -> None:
     request.check()
     args = build_parser("build-engine").parse_args(shlex.split(request.command)[1:])
     values = {key: getattr(args, key) for key in vars(request) if key not in ("size", "verbose")}
+    values["exclude"] = tuple(values["exclude"])
     height, width = request.size or (0, 0)
     assert args.size == (None if request.size is None else f"{height}x{width}")
     assert values == {key: getattr(request, key) for key in values}
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
-@given(requests)
+@given(requests | int8_requests)
 def test_survives_json(request: BuildRequest) -> None:
     assert BuildRequest.from_dict(json.loads(json.dumps(request.to_dict()))) == request
 
