@@ -24,12 +24,12 @@ def quantizer() -> Quantizer:
 
 def test_blocks_are_ranked_by_what_they_do(quantizer: Quantizer) -> None:
     meter = ErrorMeter(quantizer.models, read_frames(None, 1), SizeRule(long=256), threads=1)
-    chosen = [("detector", "prior.fuse2"), ("detector", "box_head"), ("pose", "keypoint_head.reduce")]
+    chosen = [("detector", "prior.fuse3"), ("detector", "box_head"), ("pose", "keypoint_head.reduce")]
     quantizer.blocks = {key: quantizer.blocks[key] for key in chosen}
     errors = rank_blocks(quantizer, meter, ap_drop=lambda models: float(len(models)))
     assert [error.harm for error in errors] == sorted((error.harm for error in errors), reverse=True)
     found = {error.block: error for error in errors}
-    assert found["prior.fuse2"].p2 > 0 and found["keypoint_head.reduce"].heatmap > 0
+    assert found["prior.fuse3"].p2 > 0 and found["keypoint_head.reduce"].heatmap > 0
     # The box head sees the maps, but the maps do not see it; the pose graph does not move boxes.
     assert found["box_head"].p2 == found["box_head"].heatmap == 0
     assert found["keypoint_head.reduce"].box == 0

@@ -12,6 +12,7 @@ import onnx
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.graph.qdq.affine import absorb_affine
 from gcpose_trt.graph.qdq.insertion import Writer, weight_axis
+from gcpose_trt.graph.qdq.pixels import read_pixels
 from gcpose_trt.graph.qdq.placement import TARGETS, Plan, place
 from gcpose_trt.graph.qdq.rules import EXCLUDED, blocks_of, chosen_layers
 from gcpose_trt.graph.qdq.view import View
@@ -144,10 +145,13 @@ def insert(
     folded = absorb_affine(model)
     view = View(model)
     weighted, left = chosen_layers(view, exclude, blocks, defaults)
+    if target == "cpu" and read_pixels(model, weighted):
+        view = View(model)
+        weighted, left = chosen_layers(view, exclude, blocks, defaults)
     plan = place(view, weighted, target)
     layers = tuple(sorted({view.label(index) for index in weighted}))
     report = QdqReport(graph, target, method, layers, left, tuple(plan.values), len(plan.absorbed), folded)
-    Writer(view, plan, _ranges(plan, calibration, report), target).write()
+    Writer(view, plan, _ranges(view, plan, calibration, report), target).write()
     _record(model, report)
     return report
 
@@ -159,9 +163,11 @@ def _folded_view(model: onnx.ModelProto) -> View:
     return View(copy)
 
 
-def _ranges(plan: Plan, calibration: Ranges, report: QdqReport) -> dict[str, tuple[float, float]]:
+def _ranges(view: View, plan: Plan, calibration: Ranges, report: QdqReport) -> dict[str, tuple[float, float]]:
     ranges = {}
     for name in dict.fromkeys(plan.source(value) for value in plan.values):
+        if view.dequantizer(name) is not None:
+            continue
         if report.target == "tensorrt":
             most = calibration.amax(name, report.method, report.graph)
             ranges[name] = (-most, most)

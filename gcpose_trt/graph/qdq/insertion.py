@@ -71,6 +71,11 @@ class Writer:
 
     def _pair(self, name: str, nodes: list[onnx.NodeProto], renamed: dict[str, str]) -> list[onnx.NodeProto]:
         """Return the Q/DQ pair of a value, and let the nodes concerned read it."""
+        there = self._view.dequantizer(name)
+        if there is not None:
+            scale, zero = (self._view.array(constant).item() for constant in there.input[1:3])
+            self._activations[name] = (scale, zero)
+            return []
         readers = self._plan.values[name]
         low, high = self._ranges[self._plan.source(name)]
         scale, zero = _signed_scale(low, high) if self._signed else _unsigned_scale(low, high)

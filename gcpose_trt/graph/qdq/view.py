@@ -75,6 +75,12 @@ class View:
         activation = self.activation(index)
         return str(self.node(index if activation is None else activation).output[0])
 
+    def dequantizer(self, value: str) -> onnx.NodeProto | None:
+        """Return the DequantizeLinear that makes a value, None if another node does."""
+        index = self.makers.get(value)
+        node = None if index is None else self.node(index)
+        return node if node is not None and node.op_type == "DequantizeLinear" else None
+
     def bounds(self, index: int) -> tuple[float, float] | None:
         """Return the (lowest, highest) result of a Relu or Clip; None if it is not constant."""
         node = self.node(index)
