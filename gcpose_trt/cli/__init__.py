@@ -21,6 +21,7 @@ COMMANDS = {
     "import-checkpoint": "turn a checkpoint from elsewhere into one of ours",
     "plugins": "build the TensorRT plugin library",
     "calibrate": "collect the ranges that INT8 needs",
+    "quantize": "turn a model into one for the CPU in INT8",
     "build-engine": "turn a model into TensorRT engines",
     "inspect": "show what an engine holds",
     "compare": "compare two backends or precisions stage by stage",

@@ -1,4 +1,4 @@
-"""Quantizing both graphs of a model with one calibration, for TensorRT."""
+"""Quantizing both graphs of a model with one calibration."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Int8Options:
         method: which range of a value to take, see `gcpose_trt.graph.qdq.insert`.
         exclude: patterns of layers or blocks to leave in floating point, beside those always left.
         blocks: quantize these blocks only; None: all.
+        target: "tensorrt" or "cpu", see `gcpose_trt.graph.qdq.insert`.
         half: FP16 for what is not INT8, written into the graph; False leaves that FP32, for builders that choose.
     """
 
@@ -32,10 +33,11 @@ class Int8Options:
     exclude: tuple[str, ...] = ()
     blocks: Collection[str] | None = None
     half: bool = True
+    target: str = "tensorrt"
 
 
 def quantize(models: Mapping[str, onnx.ModelProto], options: Int8Options) -> dict[str, QdqReport]:
-    """Quantize both float graphs in place, with signed symmetric Q/DQ pairs as TensorRT wants them.
+    """Quantize both float graphs in place.
 
     Args:
         models: "detector" and "pose", as `prepare_bundle` has them in FP32, with functions.
@@ -69,6 +71,7 @@ def quantize(models: Mapping[str, onnx.ModelProto], options: Int8Options) -> dic
             model,
             graph,
             options.calibration,
+            target=options.target,
             method=options.method,
             # A pattern for one of the graphs fits nothing in the other, which `insert` would not take.
             exclude=[pattern for pattern in options.exclude if _fits(pattern, names[graph])],

@@ -17,6 +17,8 @@ from gcpose_trt.runtime.info import ModelInfo
 
 GRAPHS = ("detector", "pose")
 METADATA_KEY = "gcpose"
+INT8_KEY = "gcpose.int8"  # in the metadata of quantized graphs
+INT8_SUFFIX = "-int8"
 ENGINE_RECORD = "engine.json"
 _REMEDY = "make one with: gcpose-trt export mobile"
 
@@ -65,6 +67,13 @@ def find(model: str | os.PathLike[str]) -> BundlePaths:
         if file.stat().st_size == 0:
             raise GcposeError(f"{file} is empty; {_REMEDY}")
     return BundlePaths(*files)
+
+
+def int8_form(paths: BundlePaths) -> BundlePaths | None:
+    """Return the files of a model's INT8 form: a folder beside its own with "-int8" behind the name. None without."""
+    folder = paths.detector.resolve().parent
+    files = [folder.with_name(f"{folder.name}{INT8_SUFFIX}") / f"{graph}.onnx" for graph in GRAPHS]
+    return BundlePaths(*files) if all(file.is_file() for file in files) else None
 
 
 def engine_folder(model: str | os.PathLike[str]) -> Path | None:

@@ -40,8 +40,9 @@ class PoseEstimator:
         min_score: people below this score are left out; None takes the model's own.
         max_people: keep the best so many; None takes the model's own.
         threads: CPU threads of one call; None leaves it to the backend.
-        precision: "fp32" or "fp16"; None is what engines were built in, fp16 in PyTorch on a GPU, else fp32. ONNX
-            Runtime runs fp16 slowly on the CPU; it serves to see what fp16 does.
+        precision: "fp32", "fp16" or "int8"; None is what the files were made in, fp16 in PyTorch on a GPU, else fp32.
+            ONNX Runtime runs int8, by the model's INT8 form beside it ("mobile-int8"), fastest on the CPU, and fp16
+            slowly: it serves to see what fp16 does.
         device: where PyTorch or TensorRT run: "cpu", "cuda", "cuda:1"; None leaves it to the backend.
 
     Raises:

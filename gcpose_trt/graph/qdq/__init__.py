@@ -16,6 +16,7 @@ from gcpose_trt.graph.qdq.pixels import read_pixels
 from gcpose_trt.graph.qdq.placement import TARGETS, Plan, place
 from gcpose_trt.graph.qdq.rules import EXCLUDED, blocks_of, chosen_layers
 from gcpose_trt.graph.qdq.view import View
+from gcpose_trt.runtime.bundle import INT8_KEY
 
 __all__ = [
     "EXCLUDED",
@@ -27,8 +28,6 @@ __all__ = [
     "quantizable_tensors",
     "quantizable_weights",
 ]
-
-METADATA_KEY = "gcpose.int8"
 
 
 class Ranges(Protocol):
@@ -180,4 +179,4 @@ def _record(model: onnx.ModelProto, report: QdqReport) -> None:
     """Write the options into the metadata, so that a file tells how it was made."""
     properties = {entry.key: entry.value for entry in model.metadata_props}
     kept = {key: value for key, value in asdict(report).items() if key in ("graph", "target", "method", "excluded")}
-    onnx.helper.set_model_props(model, {**properties, METADATA_KEY: json.dumps(kept)})
+    onnx.helper.set_model_props(model, {**properties, INT8_KEY: json.dumps(kept)})

@@ -18,7 +18,7 @@ DETECTOR_INPUTS = {"image", "image_size"}
 DETECTOR_OUTPUTS = ["p2", "boxes", "scores", "count"]
 POSE_INPUTS = {"p2", "boxes", "batch_index"}
 POSE_OUTPUTS = ["keypoints"]
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 class OnnxRuntimeBackend:
@@ -29,7 +29,9 @@ class OnnxRuntimeBackend:
         threads: threads of one inference, or None for one a physical core.
         precision: "fp32", or "fp16" to run the graphs as an engine of that precision has them: cast in memory, with
             boxes, suppression, softmax and decode left in float32, and every FP16 node rounding what it returns. It
-            is to measure what half precision costs in accuracy; the CPU is slower for it.
+            is to measure what half precision costs in accuracy; the CPU is slower for it. "int8" runs the model's INT8
+            form: the files themselves if they are quantized, else those of the folder beside theirs with "-int8" behind
+            its name, made from the same weights. Quantized files run in INT8 whatever is asked for, but not in fp16.
 
     Raises:
         GcposeError: a file is corrupt, not one of ours, or does not go with the other.
@@ -41,7 +43,9 @@ class OnnxRuntimeBackend:
     def __init__(self, paths: bundle.BundlePaths, threads: int | None = None, precision: str = "fp32") -> None:
         if precision not in PRECISIONS:
             raise GcposeError(f"ONNX Runtime cannot run in {precision!r}; choose one of {', '.join(PRECISIONS)}")
-        detector, pose = (None, None) if precision == "fp32" else _cast(paths, precision)
+        detector, pose = _cast(paths, precision) if precision == "fp16" else (None, None)
+        if precision == "int8":
+            paths = _int8_paths(paths)
         self._detector = _open(paths.detector, threads, detector)
         self._pose = _open(paths.pose, threads, pose)
         self.info = bundle.check_pair(
@@ -49,6 +53,8 @@ class OnnxRuntimeBackend:
             bundle.read_record(_metadata(self._pose), "pose", paths.pose),
             paths,
         )
+        if precision == "int8":
+            _check_quantized(self._detector, self._pose, paths)
         _check_names(self._detector, DETECTOR_INPUTS, DETECTOR_OUTPUTS, paths.detector)
         _check_names(self._pose, POSE_INPUTS, POSE_OUTPUTS, paths.pose)
         batch = next(value.shape[0] for value in self._detector.get_inputs() if value.name == "image")
@@ -74,6 +80,35 @@ def _value(array: NDArray[Any]) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
 
 
+def _int8_paths(paths: bundle.BundlePaths) -> bundle.BundlePaths:
+    """Return the files to run in INT8: those beside a float model's, if they are of its weights, else its own."""
+    beside = bundle.int8_form(paths)
+    if beside is None:
+        return paths
+    hashes = []
+    for path in (paths.detector, beside.detector):
+        metadata = _metadata(_open(path, 1, optimise=False))
+        if path == paths.detector and bundle.INT8_KEY in metadata:
+            return paths
+        hashes.append(bundle.read_record(metadata, "detector", path).weights_sha256)
+    if hashes[0] != hashes[1]:
+        raise GcposeError(
+            f"{beside.detector.parent} was made from weights {hashes[1]}, but {paths.detector.parent} has {hashes[0]}; "
+            f"make it again with: gcpose-trt quantize {paths.detector.parent} --calibration JSON --output "
+            f"{beside.detector.parent}"
+        )
+    return beside
+
+
+def _check_quantized(detector: ort.InferenceSession, pose: ort.InferenceSession, paths: bundle.BundlePaths) -> None:
+    for session, path in ((detector, paths.detector), (pose, paths.pose)):
+        if bundle.INT8_KEY not in _metadata(session):
+            raise GcposeError(
+                f"{path} is not quantized and there is no INT8 form of it; make one with: gcpose-trt quantize "
+                f"{path.parent} --calibration JSON --output {path.parent}{bundle.INT8_SUFFIX}"
+            )
+
+
 def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
     """Return both graphs in another precision, serialised."""
     try:
@@ -81,6 +116,10 @@ def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
         from gcpose_trt.graph.prepare import prepare_bundle
     except ImportError as error:
         raise MissingDependencyError(error.name or "onnx", "tensorrt", f"precision {precision}") from error
+    if bundle.INT8_KEY in _metadata(_open(paths.detector, 1, optimise=False)):
+        raise GcposeError(
+            f"{paths.detector.parent} is quantized to INT8; leave the precision out, or give the float model"
+        )
     graphs = prepare_bundle(paths, precision=precision)
     # Left to itself ONNX Runtime would drop the roundings between FP16 nodes, and the answers would be FP32's.
     for model in (graphs.detector, graphs.pose):
@@ -88,9 +127,11 @@ def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
     return graphs.detector.SerializeToString(), graphs.pose.SerializeToString()
 
 
-def _open(path: Path, threads: int | None, content: bytes | None = None) -> ort.InferenceSession:
-    """Open a file, or what was made of it."""
+def _open(path: Path, threads: int | None, content: bytes | None = None, optimise: bool = True) -> ort.InferenceSession:
+    """Open a file, or what was made of it; without optimising, to read its metadata."""
     options = ort.SessionOptions()
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads or 0
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # Our errors are one line; ONNX Runtime would also print its own to stderr.

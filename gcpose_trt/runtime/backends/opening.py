@@ -10,7 +10,7 @@ from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.backends import Backend
 
 BACKENDS = ("auto", "onnxruntime", "torch", "tensorrt")
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 _BUILD = "build them with: gcpose-trt build-engine"
 
 
@@ -36,6 +36,8 @@ def open_backend(
         from gcpose_trt.runtime.backends.torch_backend import TorchBackend
 
         _refuse_engines(chosen, engines)
+        if precision == "int8":
+            raise GcposeError("backend torch does not run in int8; use backend onnxruntime, or TensorRT engines")
         return TorchBackend(model, threads, device, None if precision is None else precision == "fp16")
     if not is_path:
         raise GcposeError(f"backend {chosen} takes a name or a path, not a {type(model).__name__}; use backend torch")
