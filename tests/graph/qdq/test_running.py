@@ -1,0 +1,144 @@
+"""Quantized graphs at work: near the float ones, integer kernels in ONNX Runtime, builds in TensorRT-RTX."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed; pip install 'gcpose-trt[export]'")
+import onnxruntime  # noqa: E402
+
+from gcpose_trt.graph import qdq  # noqa: E402
+from gcpose_trt.graph.prepare import prepare_bundle  # noqa: E402
+from gcpose_trt.graph.qdq.pixels import read_pixels  # noqa: E402
+from gcpose_trt.graph.qdq.view import View  # noqa: E402
+from gcpose_trt.graph.segments import split_for_rtx  # noqa: E402
+from tests.graph.conftest import run_model  # noqa: E402
+from tests.graph.qdq.conftest import FloatModel, run_all  # noqa: E402
+
+PROBE = """
+import collections, json, sys
+import tensorrt_rtx as trt
+logger = trt.Logger(trt.Logger.ERROR)
+builder = trt.Builder(logger)
+network = builder.create_network(0)
+parser = trt.OnnxParser(network, logger)
+if not parser.parse(open(sys.argv[1], "rb").read()):
+    sys.exit("; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors)))
+kinds = collections.Counter(str(network.get_layer(i).type).split(".")[-1] for i in range(network.num_layers))
+config = builder.create_builder_config()
+config.num_compute_capabilities = 1
+config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+profile = builder.create_optimization_profile()
+dynamic = [network.get_input(i) for i in range(network.num_inputs) if -1 in network.get_input(i).shape]
+for tensor in dynamic:
+    shape = [3 if size == -1 else size for size in tensor.shape]
+    profile.set_shape(tensor.name, shape, shape, shape)
+if dynamic:
+    config.add_optimization_profile(profile)
+plan = builder.build_serialized_network(network, config)
+print(json.dumps({"bytes": plan.nbytes if plan is not None else 0, **kinds}))
+"""
+
+
+@pytest.mark.parametrize("target", qdq.TARGETS)
+def test_outputs_stay_near_the_float_graph(float_model: FloatModel, target: str) -> None:
+    detector = float_model.copy("detector")
+    qdq.insert(detector, "detector", float_model.ranges, target=target, method="max")
+    found = run_model(detector, float_model.feeds["detector"])
+    error = np.linalg.norm(found["p2"] - float_model.outputs["detector"]["p2"])
+    # Of a seeded network's maps, and of a trained one's whose prior tells next to nothing in so small an image.
+    assert 0 < error < 0.3 * np.linalg.norm(float_model.outputs["detector"]["p2"])
+    pose = float_model.copy("pose")
+    qdq.insert(pose, "pose", float_model.ranges, target=target, method="max")
+    keypoints = run_model(pose, float_model.feeds["pose"])["keypoints"]
+    distance = np.abs(keypoints - float_model.outputs["pose"]["keypoints"])[..., :2]
+    assert np.median(distance) < 1.5  # pixels
+
+
+def test_onnxruntime_runs_every_layer_on_integers(float_models: dict[str, FloatModel], tmp_path: Path) -> None:
+    expected = {"detector": {"QLinearConv": 71, "QGemm": 2, "QLinearAdd": 15}, "pose": {"QLinearConv": 7}}
+    for graph, counts in expected.items():
+        model = float_models["mobile"].copy(graph)
+        report = qdq.insert(model, graph, float_models["mobile"].ranges, target="cpu", method="max")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        options.optimized_model_filepath = str(tmp_path / f"{graph}.onnx")
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        kinds = Counter(
+            node.op_type for node in onnx.load(tmp_path / f"{graph}.onnx", load_external_data=False).graph.node
+        )
+        assert {name: kinds[name] for name in counts} == counts
+        assert len(report.layers) == counts["QLinearConv"] + counts.get("QGemm", 0)
+
+
+def test_quantized_files_are_small(float_models: dict[str, FloatModel]) -> None:
+    for target in qdq.TARGETS:
+        sizes = np.zeros(2)
+        for graph in ("detector", "pose"):
+            model = float_models["mobile"].copy(graph)
+            before = model.ByteSize()
+            qdq.insert(model, graph, float_models["mobile"].ranges, target=target)
+            sizes += before, model.ByteSize()
+        assert sizes[1] < 0.4 * sizes[0]
+
+
+def test_pixels_are_read_as_they_are(float_models: dict[str, FloatModel]) -> None:
+    """The first convolution's results are the same within the frame, and half a grey level off at most outside."""
+    before = float_models["mobile"]
+    model = before.copy("detector")
+    view = View(model)
+    stem = next(index for index in range(len(model.graph.node)) if view.is_weighted(index))
+    value, weight = view.end(stem), view.array(view.node(stem).input[1])
+    expected = run_all(before.graphs["detector"], before.feeds["detector"], [value])[value]
+    assert read_pixels(model, {stem})
+    found = run_all(model, before.feeds["detector"], [value])[value]
+    height, width = before.feeds["detector"]["image_size"][0] // 2 - 1
+    np.testing.assert_allclose(found[:, :, :height, :width], expected[:, :, :height, :width], atol=2e-5)
+    most = 0.5 / 127.5 * np.abs(weight).sum(axis=(1, 2, 3)).max()
+    assert np.abs(found - expected).max() <= most + 1e-5
+    assert height < expected.shape[2] - 2  # there is something outside
+
+
+def test_other_normalisations_stay(float_models: dict[str, FloatModel]) -> None:
+    model = float_models["tiny"].copy("detector")  # a mean for each channel, and pooling before the convolutions
+    view = View(model)
+    assert not read_pixels(model, {index for index in range(len(model.graph.node)) if view.is_weighted(index)})
+    assert model == float_models["tiny"].graphs["detector"]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX (tensorrt-rtx-cu13) is not installed"
+)
+def test_tensorrt_rtx_parses_and_builds(float_model: FloatModel, tmp_path: Path) -> None:
+    models = {graph: float_model.copy(graph) for graph in ("detector", "pose")}
+    for graph, model in models.items():
+        qdq.insert(model, graph, float_model.ranges, target="tensorrt", method="max")
+    prepared = prepare_bundle(
+        (models["detector"], models["pose"]), size=(96, 128), batch=1, precision="int8", gcm="native"
+    )
+    segments, _ = split_for_rtx(prepared.detector, prepared.pose)
+    checked = 0
+    for segment in segments:
+        inserted = Counter(node.op_type for node in segment.model.graph.node)
+        if not inserted["QuantizeLinear"]:
+            continue
+        path = tmp_path / f"{segment.name}.onnx"
+        onnx.save(segment.model, path)
+        # On some errors the library aborts its process.
+        done = subprocess.run([sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{segment.name}: {done.stderr[-500:]}"
+        parsed = json.loads(done.stdout)
+        assert parsed["QUANTIZE"] == inserted["QuantizeLinear"]
+        assert parsed["DEQUANTIZE"] >= inserted["DequantizeLinear"]
+        assert parsed["bytes"] > 10_000
+        checked += 1
+    assert checked == 3  # backbone, box head, keypoint head
