@@ -22,3 +22,8 @@ def shared() -> Path:
             f"no development data at {folder}; set GCPOSE_SHARED to the folder that has reference/, data/ and weights/"
         )
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the slow tests first: one that starts last keeps one process busy while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
