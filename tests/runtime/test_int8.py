@@ -26,9 +26,8 @@ def mark_quantized(folder: Path) -> None:
 
 
 def test_the_shipped_model_in_int8_finds_the_same_people() -> None:
-    frame = read_frames(None)[-1]
     with PoseEstimator("mobile", threads=1) as estimator:
-        expected = estimator(frame)
+        frame, expected = max(((frame, estimator(frame)) for frame in read_frames(None)), key=lambda pair: len(pair[1]))
     with PoseEstimator("mobile", threads=1, precision="int8") as estimator:
         found = estimator(frame)
     with PoseEstimator("mobile-int8", threads=1) as estimator:

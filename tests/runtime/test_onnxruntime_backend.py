@@ -82,7 +82,7 @@ def test_half_precision_rounds() -> None:
 
 
 def test_unknown_precision(tiny: Path) -> None:
-    with pytest.raises(GcposeError, match=r"cannot run in 'int4'; choose one of fp32, fp16$"):
+    with pytest.raises(GcposeError, match=r"cannot run in 'int4'; choose one of fp32, fp16, int8$"):
         OnnxRuntimeBackend(bundle.find(tiny), precision="int4")
 
 

@@ -1,7 +1,8 @@
 """Where Q/DQ pairs go.
 
-The rules for TensorRT are those of its documentation ("Working with Quantized Types": explicit quantization, processing
-of Q/DQ networks, recommendations for placing Q/DQ layers; https://docs.nvidia.com/deeplearning/tensorrt):
+The rules for TensorRT are those of its documentation, page "Explicit Quantization", on processing Q/DQ networks and on
+placing Q/DQ layers (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/, there
+quantized-types-explicit-quantization.html):
 
 - the inputs of every convolution and matrix product to be run in INT8 are quantized: activations with one scale a
   tensor, weights with one a channel; scales are positive, zero points zero;
