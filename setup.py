@@ -1,7 +1,8 @@
-"""The one thing that pyproject.toml cannot say: a wheel carries the plugins' C++ and CUDA sources.
+"""The one thing that pyproject.toml cannot say: a wheel carries files that lie at the top of a clone.
 
-They are built on the user's machine, for its GPU and TensorRT, by `gcpose-trt plugins build`. In a clone they lie at
-the top, in `plugins`; in a wheel in `gcpose_trt/plugin_sources`. Everything else is in pyproject.toml.
+The plugins' C++ and CUDA sources are built on the user's machine, for its GPU and TensorRT, by `gcpose-trt plugins
+build`; in a wheel they lie in `gcpose_trt/plugin_sources`. The calibration of a shipped model lies beside the model.
+Everything else is in pyproject.toml.
 """
 
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SOURCES = Path(__file__).resolve().parent / "plugins"
+ROOT = Path(__file__).resolve().parent
+SOURCES = ROOT / "plugins"
 SUFFIXES = (".cu", ".cpp", ".h", ".map", ".md", ".txt")
 
 
@@ -31,7 +33,11 @@ class BuildWithSources(build_py):
     def _copies(self) -> list[tuple[str, str]]:
         package = Path(self.build_lib) / "gcpose_trt" / "plugin_sources"
         found = sorted(path for path in SOURCES.rglob("*") if path.is_file() and path.suffix in SUFFIXES)
-        return [(str(path), str(package / path.relative_to(SOURCES))) for path in found]
+        copies = [(str(path), str(package / path.relative_to(SOURCES))) for path in found]
+        assets = Path(self.build_lib) / "gcpose_trt" / "assets"
+        for path in sorted((ROOT / "calibration").glob("*.json")):
+            copies.append((str(path), str(assets / path.stem / "calibration.json")))
+        return copies
 
 
 setup(cmdclass={"build_py": BuildWithSources})

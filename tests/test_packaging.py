@@ -18,7 +18,7 @@ def test_wheel_holds_every_tracked_file_of_the_package(tmp_path: Path) -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     tracked = [name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
     for name in tracked:
-        if name.startswith(("gcpose_trt/", "plugins/")) or "/" not in name:
+        if name.startswith(("gcpose_trt/", "plugins/", "calibration/")) or "/" not in name:
             copy = tmp_path / "source" / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes((REPOSITORY / name).read_bytes())
@@ -29,6 +29,7 @@ def test_wheel_holds_every_tracked_file_of_the_package(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     missing = {name for name in tracked if name.startswith("gcpose_trt/")} - names
     assert not missing
+    assert "gcpose_trt/assets/mobile/calibration.json" in names, "INT8 engines of the shipped model"
     assert "gcpose_trt/plugin_sources/gcm_attention/kernel.cu" in names, "gcpose-trt plugins build compiles them"
     licences = {Path(name).name for name in names if "/licenses/" in name}
     assert licences == {"LICENSE", "NOTICE", "SAMPLE_LICENSE.txt"}
