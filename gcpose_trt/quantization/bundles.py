@@ -1,4 +1,9 @@
-"""Making a model of INT8 graphs for the CPU: two files beside the float model's, run by ONNX Runtime."""
+"""Making a model of INT8 graphs for the CPU: two files beside the float model's, run by ONNX Runtime.
+
+Activations are unsigned and weights signed, the pair that x86 processors with VNNI multiply without loss. Processors
+without it add two such products in 16 bits, which saturates where both are large: there accuracy has to be measured
+anew (gcpose-trt eval --precision int8); the numbers of this project are from a processor with VNNI.
+"""
 
 from __future__ import annotations
 
