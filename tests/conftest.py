@@ -11,7 +11,7 @@ import pytest
 # Tests run side by side, one process a core; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command that they interrupt.
+# Tests that a shell started in the background ignore Ctrl-C, and so would every command that they interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
