@@ -15,6 +15,7 @@ from gcpose_trt.engine.request import BuildRequest, choose_people, choose_size
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.graph.int8 import Int8Options
 from gcpose_trt.graph.prepare import PreparedGraphs, is_quantized, prepare_bundle
+from gcpose_trt.graph.qdq import is_for_cpu
 from gcpose_trt.runtime.bundle import METADATA_KEY, BundlePaths, check_pair, read_record
 from gcpose_trt.runtime.engine_record import file_sha256
 from gcpose_trt.runtime.info import ModelInfo
@@ -40,6 +41,11 @@ def prepare_parts(request: BuildRequest, detector: Path, pose: Path, work: Path)
     loaded = {"detector": _load(detector), "pose": _load(pose)}
     records = {name: {entry.key: entry.value for entry in model.metadata_props} for name, model in loaded.items()}
     quantized = any(is_quantized(model) for model in loaded.values())
+    if quantized and any(is_for_cpu(model) for model in loaded.values()):
+        raise GcposeError(
+            f"{paths.detector.parent} was quantized for the CPU, which TensorRT does not take; build from the float "
+            "model with --precision int8 --calibration JSON"
+        )
     del loaded
     info = check_pair(
         read_record(records["detector"], "detector", detector), read_record(records["pose"], "pose", pose), paths

@@ -60,3 +60,11 @@ def test_other_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     error = capsys.readouterr().err
     assert "made for weights 4874271d" in error and "0" * 64 in error
     assert not out.exists()
+
+
+def test_engines_are_not_built_from_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX (tensorrt-rtx-cu13) is not installed")
+    options = ["--precision", "int8", "--target", "tensorrt-rtx", "--output", str(tmp_path / "engine")]
+    assert main(["build-engine", "mobile-int8", *options]) == 2
+    assert "was quantized for the CPU, which TensorRT does not take; build from the float" in capsys.readouterr().err
+    assert not (tmp_path / "engine").exists()

@@ -25,6 +25,7 @@ __all__ = [
     "Ranges",
     "blocks_of",
     "insert",
+    "is_for_cpu",
     "quantizable_tensors",
     "quantizable_weights",
 ]
@@ -153,6 +154,12 @@ def insert(
     Writer(view, plan, _ranges(view, plan, calibration, report), target).write()
     _record(model, report)
     return report
+
+
+def is_for_cpu(model: onnx.ModelProto) -> bool:
+    """Return whether a graph was quantized for the target "cpu": TensorRT does not take its unsigned activations."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == INT8_KEY), "{}")
+    return bool(json.loads(text).get("target") == "cpu")
 
 
 def _folded_view(model: onnx.ModelProto) -> View:
