@@ -6,14 +6,17 @@ CMake is not needed; `plugins/CMakeLists.txt` builds the same library for those 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import datetime
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +143,7 @@ def build_library(
     target = Path(output)
     target = check_writable(target if target.suffix == ".so" else target / library.LIBRARY_NAME)
     digest = sources.sources_sha256()
-    with tempfile.TemporaryDirectory(prefix="gcpose-plugins-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gcpose-plugins-", ignore_cleanup_errors=True) as scratch:
         linked = _compile(plan, Path(scratch), jobs or os.cpu_count() or 1, verbose)
         contents = linked.read_bytes()
     with atomic_write(target) as stream:
@@ -157,38 +160,88 @@ def _compile(plan: Plan, scratch: Path, jobs: int, verbose: bool) -> Path:
 
     names = sources.library_sources(plan.interface)
     objects = [scratch / (name.replace("/", "_") + ".o") for name in names]
+    compilers = _Compilers(scratch, verbose)
     with (
         tqdm(total=len(names) + 1, desc="plugins", unit="file", disable=verbose) as bar,
         concurrent.futures.ThreadPoolExecutor(jobs) as pool,
     ):
         tasks = [
-            pool.submit(_call, plan.compile_command(name, place), verbose)
+            pool.submit(compilers.call, plan.compile_command(name, place))
             for name, place in zip(names, objects, strict=True)
         ]
         try:
             for task in concurrent.futures.as_completed(tasks):
                 task.result()
                 bar.update()
+            linked = scratch / library.LIBRARY_NAME
+            compilers.call(plan.link_command(objects, linked))
+            bar.update()
         except BaseException:
+            compilers.stop()
             pool.shutdown(cancel_futures=True)
             raise
-        linked = scratch / library.LIBRARY_NAME
-        _call(plan.link_command(objects, linked), verbose)
-        bar.update()
     return linked
 
 
-def _call(command: list[str], verbose: bool) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    if verbose:
-        print(f"{shlex.join(command)}\n{done.stdout}", file=sys.stderr, flush=True)
-    if done.returncode == 0:
-        return
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+class _Compilers:
+    """Compilers that run side by side and all end with the first that fails, or with Ctrl-C.
+
+    Each has a process group of its own: nvcc is a driver whose children do the work, and at a terminal Ctrl-C would end
+    some compilers before this process hears of it, whose threads would then start the next ones.
+    """
+
+    def __init__(self, scratch: Path, verbose: bool) -> None:
+        self._environment = {**os.environ, "TMPDIR": str(scratch)}
+        self._verbose = verbose
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def call(self, command: list[str]) -> None:
+        """Runs one command to its end; a failure raises a GcposeError with the first error it printed."""
+        with self._lock:
+            if self._stopped:
+                return
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env=self._environment,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        try:
+            printed, _ = process.communicate()
+        finally:
+            with self._lock:
+                if process.returncode is not None:
+                    self._running.discard(process)
+        if self._verbose:
+            print(f"{shlex.join(command)}\n{printed}", file=sys.stderr, flush=True)
+        if process.returncode:
+            raise _failure(command, printed)
+
+    def stop(self) -> None:
+        """Ends what runs, and lets nothing further start."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+            for process in running:
+                # What they leave is in the scratch folder, which goes too.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        for process in running:
+            process.wait()
+
+
+def _failure(command: list[str], printed: str) -> GcposeError:
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     # The first error is the cause; nvcc ends with a summary that says less.
     cause = next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), lines[-1] if lines else "")
     what = next((Path(word).name for word in command if word.endswith((".cu", ".cpp"))), "the library")
-    raise GcposeError(f"nvcc failed on {what}: {cause[:300]}; run again with --verbose to see all it said")
+    return GcposeError(f"nvcc failed on {what}: {cause[:300]}; run again with --verbose to see all it said")
 
 
 def _record(plan: Plan, target: Path, digest: str) -> dict[str, Any]:

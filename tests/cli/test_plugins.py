@@ -213,3 +213,18 @@ def test_interrupted_build_leaves_nothing(include: Path, tmp_path: Path) -> None
     assert "Traceback" not in shown
     assert list((tmp_path / "out").iterdir()) == []
     assert list(scratch.iterdir()) == []
+
+
+def test_one_failure_ends_the_other_compilers(
+    include: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler = tmp_path / "nvcc"
+    once = f"if mkdir '{tmp_path}/first' 2>/dev/null; then echo 'x.cu(1): error: odd'; exit 1; fi; sleep 60;"
+    compiler.write_text(NVCC.replace("for word;", f"{once} for word;"))
+    compiler.chmod(0o755)
+    begun = time.monotonic()
+    command = ["plugins", "build", "--arch", "87", "--nvcc", str(compiler), "--tensorrt-include", str(include)]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 2
+    assert "error: odd" in one_line(capsys)
+    # Not a measure of speed: a compiler that is left to itself sleeps for a minute.
+    assert time.monotonic() - begun < 50
