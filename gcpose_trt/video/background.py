@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from gcpose_trt.pose.types import PoseFrame
-from gcpose_trt.video.frames import Frame, Sink
+from gcpose_trt.video.frames import Frame, Result, Sink
 
 T = TypeVar("T")
 DEPTH = 3  # frames that wait on either side
@@ -90,7 +90,7 @@ class WriteBehind:
         while (entry := self._queue.get()) is not None:
             if self._error is None:
                 try:
-                    self._sink.write(*entry)
+                    self._sink.write(Result(*entry))
                 except BaseException as error:  # raised again in the thread that writes
                     self._error = error
 

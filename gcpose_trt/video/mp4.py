@@ -17,7 +17,7 @@ from av.video.reformatter import Colorspace
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import check_writable
 from gcpose_trt.pose.types import PoseFrame
-from gcpose_trt.video.frames import Frame, Image, completes
+from gcpose_trt.video.frames import Image, Result, completes
 
 CLOCK = 90_000  # ticks a second: MPEG's own, fine enough for any frame rate and any wobble in it
 _BT709 = 1  # ISO/IEC 23091-2's number for the colours of HD video
@@ -46,6 +46,8 @@ class Mp4Sink:
         GcposeError: the file cannot be written, or PyAV was built without an H.264 encoder.
     """
 
+    needs_picture = False  # draws for itself
+
     def __init__(self, path: Path, rate: float, draw: Draw) -> None:
         self.path = check_writable(path)
         self._encoder = find_encoder()
@@ -56,9 +58,10 @@ class Mp4Sink:
         self._last_pts = -1
         self._size = (0, 0)
 
-    def write(self, frame: Frame, poses: PoseFrame) -> None:
+    def write(self, result: Result) -> None:
         """Encode one frame; the first one decides the size of the stream."""
-        picture = self._draw(frame.image, poses)
+        frame = result.frame
+        picture = self._draw(frame.image, result.poses)
         with self._errors():
             if self._container is None:
                 self._open(picture)

@@ -15,8 +15,7 @@ import cv2
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write, check_writable
-from gcpose_trt.pose.types import PoseFrame
-from gcpose_trt.video.frames import Frame, Sink, completes
+from gcpose_trt.video.frames import Result, Sink, completes
 from gcpose_trt.video.mp4 import Draw
 
 SCHEMA = 1
@@ -45,12 +44,15 @@ class JsonLinesSink:
         GcposeError: the file cannot be written.
     """
 
+    needs_picture = False
+
     def __init__(self, path: Path) -> None:
         self.path = check_writable(path)
         self._stream: FileIO | None = None
 
-    def write(self, frame: Frame, poses: PoseFrame) -> None:
+    def write(self, result: Result) -> None:
         """Write one line."""
+        frame, poses = result.frame, result.poses
         time = None if frame.time_s is None else round(frame.time_s, 6)
         record = {"schema": SCHEMA, "source": frame.source, "frame": frame.index, "time": time, **poses.to_dict()}
         try:
@@ -87,6 +89,8 @@ class ImageSink:
         GcposeError: nothing can be written there, or the name's ending is no image format.
     """
 
+    needs_picture = False  # draws for itself
+
     def __init__(self, path: Path, draw: Draw, *, folder: bool) -> None:
         self.path = path
         self._draw, self._folder = draw, folder
@@ -95,8 +99,9 @@ class ImageSink:
             raise GcposeError(f"{path} does not end like an image; choose a name that ends in .jpg or .png")
         check_writable(path / "image" if folder else path)
 
-    def write(self, frame: Frame, poses: PoseFrame) -> None:
+    def write(self, result: Result) -> None:
         """Write one image; its file appears complete or not at all."""
+        frame, poses = result.frame, result.poses
         target = self.path / self._name(Path(frame.source)) if self._folder else self.path
         done, data = cv2.imencode(target.suffix.lower(), self._draw(frame.image, poses))
         if not done:
@@ -125,14 +130,16 @@ class ImageSink:
 class SinkGroup:
     """Several sinks as one."""
 
+    needs_picture = False
+
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
         self._stack = ExitStack()
 
-    def write(self, frame: Frame, poses: PoseFrame) -> None:
+    def write(self, result: Result) -> None:
         """Write to each."""
         for sink in self._sinks:
-            sink.write(frame, poses)
+            sink.write(result)
 
     def __enter__(self) -> SinkGroup:
         for sink in self._sinks:
