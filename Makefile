@@ -14,6 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/gcpose-trt demo --output $(CURDIR)/output/demo.mp4 --jsonl $(CURDIR)/output/demo.jsonl
 
 test: $(VENV)/.installed-dev
+	@bash tests/programs.sh
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
