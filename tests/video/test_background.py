@@ -12,7 +12,7 @@ import pytest
 
 from gcpose_trt.pose import PoseFrame
 from gcpose_trt.video.background import DEPTH, ReadAhead, WriteBehind
-from gcpose_trt.video.frames import Frame
+from gcpose_trt.video.frames import Frame, Result
 
 NOBODY = PoseFrame.empty()
 
@@ -28,15 +28,17 @@ def no_threads_left() -> bool:
 class Recorder:
     """A sink that remembers; fails at frame `bad`."""
 
+    needs_picture = False
+
     def __init__(self, bad: int | None = None) -> None:
         self.seen: list[int] = []
         self.left_by: list[type[BaseException] | None] = []
         self.bad = bad
 
-    def write(self, frame: Frame, poses: PoseFrame) -> None:
-        if frame.index == self.bad:
+    def write(self, result: Result) -> None:
+        if result.frame.index == self.bad:
             raise ZeroDivisionError("bad frame")
-        self.seen.append(frame.index)
+        self.seen.append(result.frame.index)
 
     def __enter__(self) -> Recorder:
         return self

@@ -13,7 +13,7 @@ from gcpose_trt.assets import SAMPLE
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose import PoseFrame
 from gcpose_trt.video.clips import VideoSource
-from gcpose_trt.video.frames import Frame
+from gcpose_trt.video.frames import Frame, Result
 from gcpose_trt.video.mp4 import Mp4Sink
 from tests.support.clips import corner_image, make_clip, set_display_matrix
 
@@ -155,6 +155,6 @@ def test_sound_only(tmp_path: Path) -> None:
 def test_hd_colours(tmp_path: Path, colour: tuple[int, int, int]) -> None:
     frame = Frame(0, 0.0, np.full((48, 64, 3), colour, np.uint8), "x")
     with Mp4Sink(tmp_path / "hd.mp4", 10, lambda image, poses: image) as sink:  # tags its colours as BT.709
-        sink.write(frame, PoseFrame.empty())
+        sink.write(Result(frame, PoseFrame.empty()))
     frames, _ = read(tmp_path / "hd.mp4")
     assert np.abs(frames[0].image[24, 32].astype(int) - colour).max() < 6

@@ -13,7 +13,7 @@ import pytest
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose import PoseFrame
 from gcpose_trt.video import mp4
-from gcpose_trt.video.frames import Frame
+from gcpose_trt.video.frames import Frame, Result
 from gcpose_trt.video.mp4 import Mp4Sink, find_encoder, fit_even
 from tests.support.clips import read_clip
 
@@ -31,7 +31,7 @@ def frame(index: int, time: float | None, level: Any = 100, shape: tuple[int, in
 def write(path: Path, frames: list[Frame], rate: float = 10) -> tuple[list[np.ndarray], list[float]]:
     with Mp4Sink(path, rate, plain) as sink:
         for item in frames:
-            sink.write(item, NOBODY)
+            sink.write(Result(item, NOBODY))
     return read_clip(path)
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_the_frames_so_far(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt), Mp4Sink(path, 10, plain) as sink:
         for index in range(7):
-            sink.write(frame(index, index / 10), NOBODY)
+            sink.write(Result(frame(index, index / 10), NOBODY))
         raise KeyboardInterrupt
     assert len(read_clip(path)[0]) == 7
 
@@ -113,7 +113,7 @@ def test_an_error_leaves_nothing_and_spares_the_old_file(tmp_path: Path) -> None
     path = tmp_path / "out.mp4"
     path.write_text("an older result")
     with pytest.raises(ZeroDivisionError), Mp4Sink(path, 10, plain) as sink:
-        sink.write(frame(0, 0), NOBODY)
+        sink.write(Result(frame(0, 0), NOBODY))
         raise ZeroDivisionError
     assert path.read_text() == "an older result"
     assert list(tmp_path.iterdir()) == [path]
@@ -131,7 +131,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(mp4.os, "replace", full)
     with pytest.raises(GcposeError, match="No space left"), Mp4Sink(tmp_path / "out.mp4", 10, plain) as sink:
-        sink.write(frame(0, 0), NOBODY)
+        sink.write(Result(frame(0, 0), NOBODY))
     assert list(tmp_path.iterdir()) == []
 
 
