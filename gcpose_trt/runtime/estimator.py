@@ -77,6 +77,7 @@ class PoseEstimator:
         self._calls = 0
         self.info: ModelInfo = opened.info
         self.backend: str = opened.name
+        self._precision, self._device = opened.precision, opened.device_name
         self.min_score: float = self.info.min_score if min_score is None else float(min_score)
         self.max_people: int = self.info.max_people if max_people is None else int(max_people)
         try:
@@ -84,6 +85,16 @@ class PoseEstimator:
         except GcposeError:
             opened.close()  # nobody else could: there is no estimator
             raise
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in: "fp32", "fp16" or "int8"."""
+        return self._precision
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu", "cuda:0"."""
+        return self._device
 
     @property
     def rank(self) -> str:

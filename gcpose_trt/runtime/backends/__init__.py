@@ -39,6 +39,10 @@ class Backend(Protocol):
     info: ModelInfo
     batch_limit: int | None
     """The only batch size that it takes, or None for any."""
+    precision: str
+    """What it computes in: "fp32", "fp16" or "int8"."""
+    device_name: str
+    """Where it runs: "cpu", "cuda:0"."""
 
     def detect(self, image: NDArray[np.uint8], image_size: NDArray[np.int64]) -> Detections:
         """Find people in letterboxed BGR inputs (B, H, W, 3), of which image_size (B, 2) = (h, w) is not padding."""

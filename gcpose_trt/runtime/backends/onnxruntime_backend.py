@@ -39,6 +39,7 @@ class OnnxRuntimeBackend:
     """
 
     name = "onnxruntime"
+    device_name = "cpu"
 
     def __init__(self, paths: bundle.BundlePaths, threads: int | None = None, precision: str = "fp32") -> None:
         if precision not in PRECISIONS:
@@ -55,6 +56,8 @@ class OnnxRuntimeBackend:
         )
         if precision == "int8":
             _check_quantized(self._detector, self._pose, paths)
+        # Quantized files run in INT8 whatever is asked for.
+        self.precision = "int8" if bundle.INT8_KEY in _metadata(self._detector) else precision
         _check_names(self._detector, DETECTOR_INPUTS, DETECTOR_OUTPUTS, paths.detector)
         _check_names(self._pose, POSE_INPUTS, POSE_OUTPUTS, paths.pose)
         batch = next(value.shape[0] for value in self._detector.get_inputs() if value.name == "image")

@@ -79,6 +79,7 @@ class TensorRTBackend:
         self._device, record = self._opened.device, self._opened.record
         self.info = record.model_info(str(folder))
         self.batch_limit: int | None = record.batch
+        self.precision, self.device_name = record.precision, f"cuda:{device}"
         self._lock = threading.Lock()  # around whatever enqueues: contexts and streams serve one thread at a time
         self._free = threading.Condition()
         self._bucket = 0

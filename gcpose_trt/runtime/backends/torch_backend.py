@@ -77,6 +77,9 @@ class TorchBackend:
             if not loaded and (self.half or compiled or self._device != lies):
                 module = copy.deepcopy(module)  # the caller's stays as it is
             self._model = self._prepare(module.eval(), compiled)
+        self.precision = "fp16" if self.half else "fp32"
+        # PyTorch's "cuda" is whichever GPU is current, which is the first unless somebody chose another.
+        self.device_name = f"cuda:{self._device.index or 0}" if self._device.type == "cuda" else str(self._device)
         # A module takes any size, and has no second file that it must match.
         record = {"format": FORMAT, "size": None, "weights_sha256": "", **self._model.metadata()}
         self.info = ModelInfo.from_dict(record, "the PyTorch model")
