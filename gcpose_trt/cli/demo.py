@@ -140,8 +140,7 @@ def make_sink(source: Source, estimator: PoseEstimator, output: Path, jsonl: Pat
     from functools import partial
 
     from gcpose_trt.pose.drawing import draw_poses
-    from gcpose_trt.video.mp4 import Mp4Sink
-    from gcpose_trt.video.sinks import ImageSink, JsonLinesSink, SinkGroup
+    from gcpose_trt.video.sinks import ImageSink, JsonLinesSink, Mp4Sink, SinkGroup
 
     draw = partial(draw_poses, keypoint_threshold=estimator.keypoint_threshold)
     pictures: Sink

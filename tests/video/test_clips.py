@@ -14,7 +14,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose import PoseFrame
 from gcpose_trt.video.clips import VideoSource
 from gcpose_trt.video.frames import Frame, Result
-from gcpose_trt.video.mp4 import Mp4Sink
+from gcpose_trt.video.sinks import Mp4Sink
 from tests.support.clips import corner_image, make_clip, set_display_matrix
 
 

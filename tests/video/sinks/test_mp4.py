@@ -12,9 +12,10 @@ import pytest
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose import PoseFrame
-from gcpose_trt.video import mp4
 from gcpose_trt.video.frames import Frame, Result
-from gcpose_trt.video.mp4 import Mp4Sink, find_encoder, fit_even
+from gcpose_trt.video.sinks import h264, mp4
+from gcpose_trt.video.sinks.h264 import find_encoder, fit_even
+from gcpose_trt.video.sinks.mp4 import Mp4Sink
 from tests.support.clips import read_clip
 
 NOBODY = PoseFrame.empty()
@@ -143,8 +144,8 @@ def test_unwritable(tmp_path: Path) -> None:
 
 def test_encoders_are_tried_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_encoder() == "libx264"
-    monkeypatch.setattr(mp4, "_ENCODERS", {"no_such_encoder": {}, "libx264": {}})
+    monkeypatch.setattr(h264, "ENCODERS", {"no_such_encoder": {}, "libx264": {}})
     assert find_encoder() == "libx264"
-    monkeypatch.setattr(mp4, "_ENCODERS", {"no_such_encoder": {}})
+    monkeypatch.setattr(h264, "ENCODERS", {"no_such_encoder": {}})
     with pytest.raises(GcposeError, match=r"no H\.264 encoder"):
         Mp4Sink(tmp_path / "out.mp4", 10, plain)
