@@ -1,0 +1,1 @@
+"""The live page: video, poses, settings, statistics, health and metrics over HTTP."""

@@ -1,0 +1,143 @@
+"""From the pipeline's thread to the clients: the newest frame of a source, to whoever watches it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gcpose_trt.video.frames import Result
+from gcpose_trt.video.live_types import Controls
+from gcpose_trt.web.messages import frame_message
+from gcpose_trt.web.pictures import part
+
+
+class Outbox:
+    """What waits to be sent to one client: of each kind only the newest, so that a slow one costs no memory.
+
+    Used in the server's thread only.
+    """
+
+    def __init__(self, session: str | None = None) -> None:
+        self.session = session
+        self.ended = False
+        self._slots: dict[Any, Any] = {}
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, kind: Any, item: Any) -> None:
+        """Replace what waits of this kind."""
+        self._slots[kind] = item
+        self._wake()
+
+    def end(self) -> None:
+        """Have the client leave as soon as it can."""
+        self.ended = True
+        self._wake()
+
+    async def get(self, timeout: float) -> list[Any]:
+        """Wait for something to send and return all of it; nothing after `timeout` seconds or at the end."""
+        if not self._slots and not self.ended:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            alarm = loop.call_later(timeout, self._wake)
+            try:
+                await self._waiter
+            finally:
+                alarm.cancel()
+                self._waiter = None
+        items = list(self._slots.values())
+        self._slots.clear()
+        return items
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Published:
+    """A frame that clients may have, encoded once for all of them, and not before one wants it.
+
+    Args:
+        result: the frame and its people.
+        sequence: its number among the published frames of its source.
+        quality: of the JPEG, 1..100.
+    """
+
+    def __init__(self, result: Result, sequence: int, quality: int) -> None:
+        self.result, self.sequence, self.quality = result, sequence, quality
+        self._lock = threading.Lock()
+        self._parts: dict[bool, bytes] = {}
+        self._message: str | None = None
+
+    def ready(self, blur: bool) -> bytes | None:
+        """Return the part of the video stream if it was made already."""
+        return self._parts.get(blur)
+
+    def part(self, blur: bool) -> bytes:
+        """Return the part of the video stream; takes milliseconds the first time."""
+        with self._lock:
+            if blur not in self._parts:
+                self._parts[blur] = part(self.result, self.sequence, blur, self.quality)
+            return self._parts[blur]
+
+    def message(self) -> str:
+        """Return the message of the WebSocket."""
+        with self._lock:
+            if self._message is None:
+                self._message = frame_message(self.result, self.sequence)
+            return self._message
+
+
+class Channel:
+    """One source's frames on their way to its clients.
+
+    Args:
+        controls: says whether heads are blurred.
+        post: runs a function in the server's thread soon.
+    """
+
+    def __init__(self, controls: Controls, post: Callable[[Callable[[], None]], None]) -> None:
+        # Changed in the server's thread; other threads look only whether there are any.
+        self.viewers: set[Outbox] = set()
+        self.listeners: set[Outbox] = set()
+        self.latest: Published | None = None
+        self.published = 0
+        self._controls, self._post = controls, post
+        self._lock = threading.Lock()
+        self._posted = False
+
+    def publish(self, result: Result, quality: int) -> None:
+        """Hand a frame to all who watch. From any thread; what it costs depends on whether anybody does."""
+        with self._lock:
+            self._publish(result, quality)
+
+    def publish_again(self) -> None:
+        """Show the latest frame as the settings are now, for they may change while no new one comes."""
+        with self._lock:
+            if self.latest is not None:
+                self._publish(self.latest.result, self.latest.quality)
+
+    def _publish(self, result: Result, quality: int) -> None:
+        published = Published(result, self.published + 1, quality)
+        if self.viewers:
+            published.part(self._controls.settings.blur_heads)
+        if self.listeners:
+            published.message()
+        self.published += 1
+        self.latest = published
+        self._announce()
+
+    def _announce(self) -> None:
+        # One call waits in the server's thread at most, however far that lies behind.
+        if not self._posted:
+            self._posted = True
+            self._post(self._deliver)
+
+    def _deliver(self) -> None:
+        self._posted = False
+        for outbox in (*self.viewers, *self.listeners):
+            outbox.put("frame", self.latest)
