@@ -23,10 +23,11 @@ def as_gcpose_error(error: BaseException, what: str, remedy: str) -> GcposeError
         return error
     if os.environ.get("GCPOSE_DEBUG", "") not in ("", "0"):
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    said = " ".join(said.split())
-    known = isinstance(error, OSError)
-    made = GcposeError(f"{what}: {said}; {remedy}" if known else f"{what}: {type(error).__name__}: {said}; {remedy}")
+    parts = [what]
+    if not (isinstance(error, OSError) and error.strerror):
+        parts.append(type(error).__name__)
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    made = GcposeError(f"{': '.join([*parts, said] if said else parts)}; {remedy}")
     made.__cause__ = error
     return made
 

@@ -15,6 +15,7 @@ from gcpose_trt.video.live_types import SinkStatistics
 
 _DEPTH_FILE = 8  # short enough for memory at any frame size, long enough for a disk that stutters
 _DEPTH_LIVE = 2  # what waits longer is old
+_IDLE_S = 0.05  # a window that nobody looks after longer than that feels stuck
 _CLOSE_S = 10.0  # a window or a connection that hangs is left alone after that; files are waited for
 
 
@@ -24,7 +25,8 @@ class Output:
 
     Attributes:
         name: for people, and unique: "mp4", "web".
-        sink: not yet entered; its thread enters it, writes to it and leaves it.
+        sink: not yet entered; one thread enters it, writes to it and leaves it. If it has a method `idle`, that is
+            called there while no results come.
         stream: the source whose frames it gets; None gets all.
         lossless: it wants every frame, and the network waits for it where the run takes every frame (policy "all").
     """
@@ -131,7 +133,7 @@ class SinkWorker:
         try:
             with self.output.sink:
                 self._ready.set()
-                while results := self._queue.take():
+                while results := self._take():
                     self.output.sink.write(results[0])
                     with self._lock:
                         self._written += 1
@@ -144,6 +146,12 @@ class SinkWorker:
         with self._lock:
             self._state = "closed" if self._state == "running" else self._state
         self._ready.set()
+
+    def _take(self) -> list[Result]:
+        idle: Callable[[], object] | None = getattr(self.output.sink, "idle", None)
+        while idle is not None and not self._queue.wait(_IDLE_S) and not self._queue.ended:
+            idle()
+        return self._queue.take()
 
     def _fail(self, error: GcposeError) -> None:
         with self._lock:

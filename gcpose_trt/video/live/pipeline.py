@@ -205,7 +205,7 @@ class LivePipeline:
         return any(meter.capture.live and meter.estimated for meter in self._meters.sources)
 
     def _sink_failed(self, worker: SinkWorker) -> None:
-        if not any(other.alive for other in self._workers):
+        if all(other.error is not None for other in self._workers):
             self._failure = worker.error
             self.stop()
 

@@ -62,11 +62,11 @@ class Lanes(Generic[T]):
             self._filled.notify()
             return dropped
 
-    def wait(self) -> bool:
-        """Wait until some lane has an item; False: none has and none will."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until some lane has an item; False: none has and none will, or none came within `timeout` seconds."""
         with self._lock:
-            self._filled.wait_for(lambda: self._ended() or any(self._lanes))
-            return not self._ended()
+            self._filled.wait_for(lambda: self._ended() or any(self._lanes), timeout)
+            return any(self._lanes)
 
     def take(self) -> list[T]:
         """Wait for an item and return the oldest of each lane that has one; nothing at the end."""
