@@ -44,7 +44,8 @@ class PoseFrame:
         boxes: (N, 4) float32, x1, y1, x2, y2, inside the frame.
         scores: (N,) float32, confidence 0..1 that the box holds a person, descending.
         keypoints: (N, 17, 3) float32, x, y, confidence 0..1, in the order of `COCO17.names`; may lie outside the frame.
-        ids: (N,) int64, one number a person through a clip, or None where nobody tracked them.
+        ids: (N,) int64, from 1, one number a person through a clip, never given to another; -1 for a person who is not
+            tracked (yet). None where nobody tracked them.
 
     Raises:
         GcposeError: shapes do not fit each other.
@@ -90,7 +91,8 @@ class PoseFrame:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists for JSON: {"people": [{"box", "score", "keypoints", "id"?}]}.
 
-        Pixels are rounded to 0.01 and scores to 0.0001, which no model's precision reaches.
+        Pixels are rounded to 0.01 and scores to 0.0001, which no model's precision reaches. People not tracked
+        have no id.
         """
         people = []
         for row in range(len(self)):
@@ -102,7 +104,7 @@ class PoseFrame:
                     [*_rounded(joint[:2], PIXEL_DECIMALS), *_rounded(joint[2:], SCORE_DECIMALS)] for joint in keypoints
                 ],
             }
-            if self.ids is not None:
+            if self.ids is not None and self.ids[row] >= 0:
                 person["id"] = int(self.ids[row])
             people.append(person)
         return {"people": people}
@@ -111,16 +113,18 @@ class PoseFrame:
     def from_dict(cls, record: dict[str, Any]) -> PoseFrame:
         """Rebuild a frame from `to_dict`'s record; other keys of the record are left alone.
 
+        Where some have an id, the others' is -1; where nobody has one, `ids` is None.
+
         Raises:
             GcposeError: the record is not one of ours.
         """
         try:
             people = list(record["people"])
-            ids = [person["id"] for person in people] if people and "id" in people[0] else None
+            ids = [person.get("id", -1) for person in people] if any("id" in person for person in people) else None
             boxes = [person["box"] for person in people]
             scores = [person["score"] for person in people]
             keypoints = [person["keypoints"] for person in people]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise GcposeError(f"not a pose record ({error!r}); pass a line that gcpose-trt wrote") from error
         return cls(boxes, scores, keypoints, ids)  # type: ignore[arg-type]  # __post_init__ makes arrays of them
 

@@ -48,6 +48,19 @@ def test_numbers_in_json_are_short() -> None:
     assert "id" not in person
 
 
+def test_people_without_an_id_have_none_in_json() -> None:
+    two = people(2)
+    frame = PoseFrame(two.boxes, two.scores, two.keypoints, [-1, 3])
+    record = frame.to_dict()
+    assert "id" not in record["people"][0]
+    assert record["people"][1]["id"] == 3
+    back = PoseFrame.from_dict(record)
+    assert back.ids is not None
+    assert back.ids.tolist() == [-1, 3]
+    nobody = PoseFrame(two.boxes, two.scores, two.keypoints, [-1, -1])
+    assert PoseFrame.from_dict(nobody.to_dict()).ids is None
+
+
 def test_types_and_length() -> None:
     frame = PoseFrame([[1, 2, 3, 4]], [1], np.zeros((1, 17, 3)), [7])
     assert len(frame) == 1
