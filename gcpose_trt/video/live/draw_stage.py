@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from gcpose_trt.pose.drawing import PaintOptions
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.video.frames import Image, Result
 from gcpose_trt.video.live.faults import Quiet, as_gcpose_error
 from gcpose_trt.video.live.outputs import SinkWorker
 from gcpose_trt.video.live.queues import Lanes
 from gcpose_trt.video.live.statistics import Meters
+from gcpose_trt.video.live_types import Controls
 
 _DEPTH = 2
 _HUD_S = 0.5  # figures that change faster cannot be read
@@ -21,6 +23,8 @@ _HUD_S = 0.5  # figures that change faster cannot be read
 
 class Painter(Protocol):
     """Draws the frames of one source, in order: it may remember where people were."""
+
+    options: PaintOptions
 
     def paint(self, image: Image, poses: PoseFrame, hud_lines: Sequence[str]) -> Image: ...
 
@@ -33,8 +37,9 @@ class DrawStage:
 
     Args:
         stream: the source's number.
-        painter_factory: makes a painter of a source; made again when frames change size.
+        painter_factory: makes a painter of a source.
         hud: gives what the pictures say of the system.
+        controls: say whether heads are blurred.
         meters: where the time is noted.
         quiet: gets a line if drawing fails.
     """
@@ -44,14 +49,14 @@ class DrawStage:
         stream: int,
         painter_factory: Callable[[int], Painter],
         hud: Callable[[int], list[str]],
+        controls: Controls,
         meters: Meters,
         quiet: Quiet,
     ) -> None:
         self._stream, self._factory, self._hud = stream, painter_factory, hud
-        self._meters, self._quiet = meters, quiet
+        self._controls, self._meters, self._quiet = controls, meters, quiet
         self._queue: Lanes[Order] = Lanes(1, _DEPTH)
         self._painter: Painter | None = None
-        self._shape: tuple[int, ...] = ()
         self._lines: list[str] = []
         self._lines_due = -1.0
         self._thread: threading.Thread | None = None
@@ -97,12 +102,14 @@ class DrawStage:
 
     def _drawn(self, result: Result) -> Result:
         start = time.perf_counter()
-        image = result.frame.image
-        if self._painter is None or image.shape != self._shape:
-            self._painter, self._shape = self._factory(self._stream), image.shape
+        if self._painter is None:
+            self._painter = self._factory(self._stream)
+        blur_heads = self._controls.settings.blur_heads
+        if self._painter.options.blur_heads != blur_heads:
+            self._painter.options = replace(self._painter.options, blur_heads=blur_heads)
         if start >= self._lines_due:
             self._lines, self._lines_due = self._hud(self._stream), start + _HUD_S
-        picture = self._painter.paint(image, result.poses, self._lines)
+        picture = self._painter.paint(result.frame.image, result.poses, self._lines)
         self._meters.drawn(1e3 * (time.perf_counter() - start))
         return replace(result, picture=picture)
 

@@ -16,7 +16,7 @@ from gcpose_trt.video.live.outputs import Output, SinkWorker
 from gcpose_trt.video.live.queues import Lanes
 from gcpose_trt.video.live.statistics import Meters, hud_lines
 from gcpose_trt.video.live.summary import Summary, summarise
-from gcpose_trt.video.live.track_stage import TrackStage, Updater, default_smoother, default_tracker
+from gcpose_trt.video.live.track_stage import Following, Smoothing, TrackStage, default_smoother, default_tracker
 from gcpose_trt.video.live_types import Capture, Controls, Snapshot
 
 POLICIES = ("latest", "all")
@@ -37,7 +37,8 @@ class LivePipeline:
         policy: "latest": of each source only the newest frame waits, older ones are dropped. "all": every frame is
             taken; sources and lossless sinks hold up the rest.
         tracking: people get ids.
-        painter_factory: makes what draws a source's frames, given the source's number.
+        painter_factory: makes what draws a source's frames, given the source's number. Whether it blurs heads, the
+            settings say.
         max_frames: end after so many frames of all sources together.
         progress: called with the number of people after each frame.
         log: gets a line about whatever goes wrong without ending the run.
@@ -73,8 +74,8 @@ class LivePipeline:
         log: Log,
         max_frames: int | None = None,
         progress: Callable[[int], object] | None = None,
-        tracker_factory: Callable[[], Updater] = default_tracker,
-        smoother_factory: Callable[[float], Updater] = default_smoother,
+        tracker_factory: Callable[[], Following] = default_tracker,
+        smoother_factory: Callable[[float], Smoothing] = default_smoother,
     ) -> None:
         _check(captures, outputs, policy)
         self.controls = controls
@@ -91,7 +92,9 @@ class LivePipeline:
             SinkWorker(output, patient=output.lossless and not latest, log=log, failed=self._sink_failed)
             for output in outputs
         ]
-        stages = [DrawStage(stream, painter_factory, self._hud, meters, quiet) for stream in range(len(captures))]
+        stages = [
+            DrawStage(stream, painter_factory, self._hud, controls, meters, quiet) for stream in range(len(captures))
+        ]
         self._distribution = Distribution(self._workers, stages)
         tracks = [
             TrackStage(

@@ -200,14 +200,14 @@ def percentiles(values: list[float], wanted: tuple[float, ...]) -> list[float]:
 
 
 def hud_lines(snapshot: Snapshot, stream: int) -> list[str]:
-    """Return what a picture of a source says of the system, one short line each."""
+    """Return what a picture of a source says of the system: short lines, a name, a tab and a value each."""
     source = snapshot.sources[stream]
-    lines = [f"source {source.source_fps:.1f} FPS", f"inference {source.inference_fps:.1f} FPS"]
+    lines = [f"source\t{source.source_fps:.1f} FPS", f"inference\t{source.inference_fps:.1f} FPS"]
     if source.latency_p50_ms is not None and source.latency_p99_ms is not None:
-        lines.append(f"latency {source.latency_p50_ms:.0f} ms p50, {source.latency_p99_ms:.0f} ms p99")
+        lines.append(f"latency\t{source.latency_p50_ms:.0f} ms p50, {source.latency_p99_ms:.0f} ms p99")
     return [
         *lines,
-        f"dropped {source.dropped}",
-        f"device {snapshot.device} ({snapshot.backend})",
-        f"model {snapshot.model} {snapshot.precision}",
+        f"dropped\t{source.dropped}",
+        f"device\t{snapshot.device} ({snapshot.backend})",
+        f"model\t{snapshot.model} {snapshot.precision}",
     ]

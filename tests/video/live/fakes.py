@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gcpose_trt.pose import PoseFrame
+from gcpose_trt.pose.drawing import PaintOptions
 from gcpose_trt.runtime.timing import Timing
 from gcpose_trt.video.frames import Frame, Image, Result
 from gcpose_trt.video.live import LivePipeline, Output
@@ -161,21 +162,22 @@ class FakeSink:
 
 
 class FakePainter:
-    """Adds one to every pixel."""
+    """Adds one to every pixel, 100 where heads are blurred."""
 
     made: int = 0
 
     def __init__(self, stream: int = 0) -> None:
         FakePainter.made += 1
         self.lines: list[str] = []
+        self.options = PaintOptions()
 
     def paint(self, image: Image, poses: PoseFrame, hud_lines: Sequence[str]) -> Image:
         self.lines = list(hud_lines)
-        return image + 1
+        return image + (100 if self.options.blur_heads else 1)
 
 
 class Numbering:
-    """A tracker that gives ids from its own count of frames, so that a new one shows."""
+    """A tracker that gives ids from its own count of frames, so that a reset shows."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -183,6 +185,9 @@ class Numbering:
     def update(self, poses: PoseFrame, time_s: float) -> PoseFrame:
         self.times.append(time_s)
         return PoseFrame(poses.boxes, poses.scores, poses.keypoints, np.full(len(poses), len(self.times)))
+
+    def reset(self) -> None:
+        self.times.clear()
 
 
 class Shifting:
@@ -194,6 +199,9 @@ class Shifting:
     def update(self, poses: PoseFrame, time_s: float) -> PoseFrame:
         assert poses.ids is not None
         return PoseFrame(poses.boxes, poses.scores, poses.keypoints + self.strength, poses.ids)
+
+    def reset(self) -> None:
+        pass
 
 
 def make(captures: Any, estimator: Any, *outputs: Output, **options: Any) -> tuple[LivePipeline, list[str]]:

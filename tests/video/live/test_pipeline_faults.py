@@ -257,6 +257,9 @@ class BrokenTracker:
             raise ZeroDivisionError
         return poses
 
+    def reset(self) -> None:
+        pass
+
 
 def test_tracking_that_fails_starts_again() -> None:
     sink = FakeSink()

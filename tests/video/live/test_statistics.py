@@ -102,7 +102,7 @@ def test_lines_of_a_picture() -> None:
     stages, sources = meters().latest(paused=False)
     snapshot = Snapshot(1.0, "mobile", "onnxruntime", "int8", "cpu", Settings(), 0, stages, sources, ())
     text = "\n".join(hud_lines(snapshot, 1))
-    for part in ("source ", "inference ", "12 ms p50, 13 ms p99", "dropped 3", "cpu", "mobile", "int8"):
+    for part in ("source\t", "inference\t", "12 ms p50, 13 ms p99", "dropped\t3", "cpu", "mobile", "int8"):
         assert part in text
     assert "latency" not in "\n".join(hud_lines(snapshot, 0))
 
