@@ -54,7 +54,7 @@ class VideoSource:
             if time is None:
                 time = (start or 0.0) + index / (self.rate or 25)
             start = time if start is None else start
-            yield Frame(index, max(0.0, time - start), _upright(picture), str(self.path))
+            yield Frame(index, max(0.0, time - start), upright(picture), str(self.path))
             index += 1
         if index == 0:
             raise GcposeError(f"{self.path} is truncated or damaged, no frame can be read; {_REMEDY}")
@@ -104,7 +104,7 @@ def _open(path: Path) -> Any:
         raise GcposeError(f"{path} is truncated, damaged or not a video ({reason}); {_REMEDY}") from error
 
 
-def _upright(picture: Any) -> Image:
+def upright(picture: Any) -> Image:
     """Return a decoded frame as BGR uint8, turned and mirrored as the container's display matrix says."""
     # Said outright, because PyAV before 17 reads every clip as standard definition. An HD clip that does not say what
     # its colours are is shown as BT.709 by players, too.
