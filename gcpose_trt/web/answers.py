@@ -10,7 +10,8 @@ from dataclasses import asdict
 from aiohttp import web
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.web.hub import HUB
+from gcpose_trt.web.channel import Published
+from gcpose_trt.web.hub import HUB, Hub
 from gcpose_trt.web.limits import one_line
 from gcpose_trt.web.messages import change, from_json, to_json
 from gcpose_trt.web.metrics import CONTENT_TYPE, metrics
@@ -39,12 +40,16 @@ async def snapshot(request: web.Request) -> web.Response:
     if published is None:
         raise web.HTTPNotFound(text="there is no picture yet; try again soon")
     plain = request.query.get("plain", "0") not in ("", "0")
-    blur = hub.controls.settings.blur_heads
-    picture = await hub.work(snapshot_jpeg, published.result, blur, plain, hub.threshold, hub.skeleton)
+    picture = await hub.work(_picture, hub, published, plain)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", hub.sources[index])[:40] or "source"
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(published.result.unix_time))
     headers = {"Content-Disposition": f'attachment; filename="gcpose-{name}-{when}.jpg"'}
     return web.Response(body=picture, content_type="image/jpeg", headers=headers)
+
+
+def _picture(hub: Hub, published: Published, plain: bool) -> bytes:
+    image = published.image(hub.controls.settings.blur_heads)
+    return snapshot_jpeg(image, published.result.poses, plain, hub.threshold, hub.skeleton)
 
 
 async def statistics(request: web.Request) -> web.Response:

@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gcpose_trt.video.frames import Result
+import numpy as np
+
+from gcpose_trt.pose.drawing import HeadBlur, blur_heads
+from gcpose_trt.video.frames import Image, Result
 from gcpose_trt.video.live_types import Controls
 from gcpose_trt.web.messages import frame_message
 from gcpose_trt.web.pictures import part
@@ -65,13 +68,26 @@ class Published:
         result: the frame and its people.
         sequence: its number among the published frames of its source.
         quality: of the JPEG, 1..100.
+        threshold: joints below this confidence do not say where a head is.
+        hidden: (H, W, 3) BGR uint8, the frame with its heads made unrecognisable, where that was done already.
     """
 
-    def __init__(self, result: Result, sequence: int, quality: int) -> None:
+    def __init__(
+        self, result: Result, sequence: int, quality: int, threshold: float, hidden: Image | None = None
+    ) -> None:
         self.result, self.sequence, self.quality = result, sequence, quality
+        self._threshold, self._hidden = threshold, hidden
         self._lock = threading.Lock()
         self._parts: dict[bool, bytes] = {}
         self._message: str | None = None
+
+    def image(self, blur: bool) -> Image:
+        """Return the frame, (H, W, 3) BGR uint8, its heads made unrecognisable where asked for."""
+        if not blur:
+            return self.result.frame.image
+        if self._hidden is None:
+            self._hidden = blur_heads(self.result.frame.image, self.result.poses, keypoint_threshold=self._threshold)
+        return self._hidden
 
     def ready(self, blur: bool) -> bytes | None:
         """Return the part of the video stream if it was made already."""
@@ -81,7 +97,7 @@ class Published:
         """Return the part of the video stream; takes milliseconds the first time."""
         with self._lock:
             if blur not in self._parts:
-                self._parts[blur] = part(self.result, self.sequence, blur, self.quality)
+                self._parts[blur] = part(self.image(blur), self.result.frame.index, self.sequence, self.quality)
             return self._parts[blur]
 
     def message(self) -> str:
@@ -97,16 +113,18 @@ class Channel:
 
     Args:
         controls: says whether heads are blurred.
-        post: runs a function in the server's thread soon.
+        threshold: joints below this confidence do not say where a head is.
+        post: runs a function in the server's thread soon, or says that there is none.
     """
 
-    def __init__(self, controls: Controls, post: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, controls: Controls, threshold: float, post: Callable[[Callable[[], None]], bool]) -> None:
         # Changed in the server's thread; other threads look only whether there are any.
         self.viewers: set[Outbox] = set()
         self.listeners: set[Outbox] = set()
         self.latest: Published | None = None
         self.published = 0
-        self._controls, self._post = controls, post
+        self._controls, self._threshold, self._post = controls, threshold, post
+        self._heads = HeadBlur()
         self._lock = threading.Lock()
         self._posted = False
 
@@ -122,20 +140,31 @@ class Channel:
                 self._publish(self.latest.result, self.latest.quality)
 
     def _publish(self, result: Result, quality: int) -> None:
-        published = Published(result, self.published + 1, quality)
+        blur = self._controls.settings.blur_heads
+        hidden = self._hide(result) if blur else None
+        published = Published(result, self.published + 1, quality, self._threshold, hidden)
+        if not blur:
+            self._heads.reset()
         if self.viewers:
-            published.part(self._controls.settings.blur_heads)
+            published.part(blur)
         if self.listeners:
             published.message()
         self.published += 1
         self.latest = published
         self._announce()
 
+    def _hide(self, result: Result) -> Image:
+        # Even if nobody watches now: where a head was lost for a moment, earlier frames say where it is.
+        image = np.array(result.frame.image)
+        self._heads.apply(image, result.poses, self._threshold)
+        return image
+
     def _announce(self) -> None:
         # One call waits in the server's thread at most, however far that lies behind.
         if not self._posted:
             self._posted = True
-            self._post(self._deliver)
+            if not self._post(self._deliver):
+                self._posted = False
 
     def _deliver(self) -> None:
         self._posted = False

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.pose.drawing import draw_poses
 from gcpose_trt.pose.skeleton import Skeleton
-from gcpose_trt.video.frames import Image, Result
+from gcpose_trt.pose.types import PoseFrame
+from gcpose_trt.video.frames import Image
 
 BOUNDARY = "gcpose-frame"
 _SNAPSHOT_QUALITY = 92
@@ -28,33 +30,27 @@ def jpeg(image: Image, quality: int) -> bytes:
     return encoded.tobytes()
 
 
-def bare(result: Result, blur: bool) -> Image:
-    """Return the frame (H, W, 3), BGR uint8, without people drawn on it, their heads blurred where asked for."""
-    if not blur:
-        return result.frame.image
-    from gcpose_trt.pose.drawing import blur_heads
-
-    return blur_heads(result.frame.image, result.poses)
-
-
-def part(result: Result, sequence: int, blur: bool, quality: int) -> bytes:
+def part(image: Image, frame: int, sequence: int, quality: int) -> bytes:
     """Return one part of the video stream: headers, picture, and the boundary of the next.
 
     The boundary goes with the picture before it: a browser shows a part when it sees that it is complete.
+
+    Args:
+        image: (H, W, 3), BGR uint8.
+        frame: its index in the source.
+        sequence: its number among the published ones.
+        quality: of the JPEG, 1..100.
     """
-    picture = jpeg(bare(result, blur), quality)
+    picture = jpeg(image, quality)
     head = (
         f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
-        f"X-Frame: {result.frame.index}\r\nX-Sequence: {sequence}\r\n\r\n"
+        f"X-Frame: {frame}\r\nX-Sequence: {sequence}\r\n\r\n"
     )
     return b"".join((head.encode(), picture, f"\r\n--{BOUNDARY}\r\n".encode()))
 
 
-def snapshot(result: Result, blur: bool, plain: bool, threshold: float, skeleton: Skeleton) -> bytes:
-    """Return the frame as a JPEG to keep, with the people drawn on it unless it is to be `plain`."""
-    from gcpose_trt.pose.drawing import draw_poses
-
-    image = bare(result, blur)
+def snapshot(image: Image, poses: PoseFrame, plain: bool, threshold: float, skeleton: Skeleton) -> bytes:
+    """Return an image (H, W, 3), BGR uint8, as a JPEG to keep, with the people on it unless it is to be `plain`."""
     if not plain:
-        image = draw_poses(image, result.poses, keypoint_threshold=threshold, skeleton=skeleton)
+        image = draw_poses(image, poses, keypoint_threshold=threshold, skeleton=skeleton)
     return jpeg(image, _SNAPSHOT_QUALITY)

@@ -77,7 +77,7 @@ class WebServer:
         self._controls, self._snapshot = controls, snapshot
         self._sources, self._threshold, self._skeleton = list(streams), keypoint_threshold, skeleton
         self.journal = Journal(log)
-        self.channels = [Channel(controls, self._post) for _ in self._sources]
+        self.channels = [Channel(controls, keypoint_threshold, self._post) for _ in self._sources]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
@@ -172,12 +172,15 @@ class WebServer:
             raise GcposeError(f"the page knows no source {result.frame.stream}; name all sources when it starts")
         self.channels[result.frame.stream].publish(result, quality)
 
-    def _post(self, call: Callable[[], None]) -> None:
+    def _post(self, call: Callable[[], None]) -> bool:
         loop = self._loop
-        if loop is not None:
-            # The loop may be closed by now.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(call)
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:  # closed by now
+            return False
+        return True
 
     def stop(self) -> None:
         """End all connections and the thread. From any thread but the server's own, any number of times."""

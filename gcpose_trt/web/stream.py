@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gcpose_trt.web.channel import Channel, Outbox
+from gcpose_trt.web.channel import Channel, Outbox, Published
 from gcpose_trt.web.hub import HUB, Hub
 from gcpose_trt.web.limits import one_line
 from gcpose_trt.web.pictures import BOUNDARY
@@ -37,16 +37,12 @@ async def _send(hub: Hub, request: web.Request, response: web.StreamResponse, ch
         items = await outbox.get(hub.limits.repeat_s)
         if outbox.ended:
             return
-        published = items[-1] if items else channel.latest
+        published: Published | None = items[-1] if items else channel.latest
         if published is None:
             continue
         blur = hub.controls.settings.blur_heads
         try:
-            part = published.ready(blur)
-            if part is None:
-                part = await hub.work(published.part, blur)
-        except ConnectionError:
-            raise
+            part = published.ready(blur) or await hub.work(published.part, blur)
         except Exception as error:
             hub.journal(f"a frame could not be sent ({one_line(error)})")
             continue
