@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="engine folder to write")
     parser.add_argument(
         "--precision",
-        choices=("fp32", "fp16", "int8"),
+        choices=("fp32", "fp16", "int8", "best"),
         default="fp16",
-        help="int8 is INT8 where the calibration allows and FP16 elsewhere (default: fp16)",
+        help="int8 is INT8 where the calibration allows and FP16 elsewhere; best builds all three, times them in turn "
+        "on this GPU, and keeps the fastest that loses no more AP than --max-ap-drop allows (default: fp16)",
     )
     parser.add_argument("--size", metavar="HxW", help="the only input size (default: the model's own)")
     parser.add_argument("--max-people", type=positive_int, metavar="N", help="most people (default: the model's own)")
@@ -80,9 +81,10 @@ def _parse_size(text: str | None) -> tuple[int, int] | None:
 def run(args: argparse.Namespace) -> int:
     """Build; return 0."""
     from gcpose_trt.engine.builder import build_engine
+    from gcpose_trt.engine.choosing import build_best
     from gcpose_trt.engine.progress import Progress
     from gcpose_trt.engine.report import describe_record
-    from gcpose_trt.engine.request import BuildRequest
+    from gcpose_trt.engine.request import BEST, BuildRequest
 
     request = BuildRequest(
         model=args.model,
@@ -110,7 +112,8 @@ def run(args: argparse.Namespace) -> int:
     )
     progress = Progress(verbose=args.verbose)
     try:
-        record = build_engine(request, progress, debug=getattr(args, "debug", False))
+        build = build_best if request.precision == BEST else build_engine
+        record = build(request, progress, debug=getattr(args, "debug", False))
     finally:
         progress.close()
     for line in describe_record(record):

@@ -72,12 +72,12 @@ def build_engine(request: BuildRequest, listener: Listener, debug: bool = False)
     """
     request.check()
     start = time.monotonic()
-    machine = _check_machine(request)
-    library = _check_plugins(request)
-    _check_images(request)
+    machine = check_machine(request)
+    library = check_plugins(request)
+    check_images(request)
     if request.timing_cache not in (None, "off"):
         check_writable(request.timing_cache)
-    with terminable(), staging(request.output) as work, _sources(request, work, listener) as sources:
+    with terminable(), staging(request.output) as work, sources_of(request, work, listener) as sources:
         machines.check_memory(_needs(request, sources, machine), machine, request.low_memory)
         flags = {"verbose": request.verbose, "debug": debug}
         job = {"job": "prepare", "request": request.to_dict(), "work": str(work), **flags}
@@ -121,7 +121,7 @@ def _needs(request: BuildRequest, sources: Sources, machine: Machine | None) -> 
     )
 
 
-def _check_machine(request: BuildRequest) -> Machine | None:
+def check_machine(request: BuildRequest) -> Machine | None:
     """Look for what the build needs before any work is done."""
     for module, package in _PACKAGES.items():
         if importlib.util.find_spec(module) is None:
@@ -133,7 +133,7 @@ def _check_machine(request: BuildRequest) -> Machine | None:
     return machines.find_gpu()
 
 
-def _check_plugins(request: BuildRequest) -> PluginLibrary | None:
+def check_plugins(request: BuildRequest) -> PluginLibrary | None:
     if request.target == "tensorrt-rtx":
         return None
     from gcpose_trt.plugins import library
@@ -142,9 +142,9 @@ def _check_plugins(request: BuildRequest) -> PluginLibrary | None:
     return PluginLibrary(found["path"], found["sha256"], found["build"].get("interface"))
 
 
-def _check_images(request: BuildRequest) -> None:
+def check_images(request: BuildRequest) -> None:
     """Look at what the engine is to be measured on, before any work is done."""
-    if request.max_ap_drop is None:
+    if request.images is None:
         return
     from gcpose_trt.evaluation.coco import require_pycocotools
 
@@ -153,7 +153,7 @@ def _check_images(request: BuildRequest) -> None:
 
 
 @contextlib.contextmanager
-def _sources(request: BuildRequest, work: Path, listener: Listener) -> Any:
+def sources_of(request: BuildRequest, work: Path, listener: Listener) -> Any:
     """Give the ONNX files of MODEL; of a checkpoint they are exported first, by a process of its own."""
     if Path(request.model).suffix.lower() not in CHECKPOINTS or not Path(request.model).is_file():
         yield Sources(find(request.model), kept=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,6 +19,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.evaluation import evaluate
 from gcpose_trt.graph.emulation import emulate_float16
 from gcpose_trt.graph.prepare import is_quantized, prepare_bundle
+from gcpose_trt.plugins.library import ENVIRONMENT
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.bundle import BundlePaths
 from gcpose_trt.runtime.estimator import PoseEstimator
@@ -35,7 +37,7 @@ def measure(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     Args:
         job: "request" (see `BuildRequest.to_dict`), "model" (folder of a model or of engines), "backend", "size",
-            "max_people".
+            "max_people"; "plugins", the library of these engines, where it must be that one.
         emit: see `gcpose_trt.engine.worker`.
 
     Returns:
@@ -44,6 +46,8 @@ def measure(job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     request = BuildRequest.from_dict(job["request"])
     annotations = annotations_of(request)
     engines = job["backend"] == "tensorrt"
+    if job.get("plugins") is not None:
+        os.environ[ENVIRONMENT] = job["plugins"]
     size = None if engines else (int(job["size"][0]), int(job["size"][1]))
     try:
         estimator = PoseEstimator(

@@ -78,6 +78,18 @@ class Gate:
             shutil.rmtree(folder, ignore_errors=True)
         return {**self._judge(found), "measured": "graph in ONNX Runtime", "why": why}
 
+    def measure_engine(self, folder: Path, plugins: str | None) -> dict[str, Any]:
+        """Measure an engine without a verdict.
+
+        Args:
+            folder: of the engine.
+            plugins: the library that it was built with.
+
+        Returns:
+            See `gcpose_trt.engine.evaluating.measure`.
+        """
+        return self._measure(folder, "tensorrt", "AP of the engine", plugins=plugins)
+
     def check_engine(self, folder: Path) -> dict[str, Any]:
         """Measure the engine, or, where it cannot be run, the graph; see `check_graph`."""
         found = self._measure(folder, "tensorrt", "AP of the engine")
@@ -92,9 +104,9 @@ class Gate:
             self._float_ap = float(found["ap"])
         return self._float_ap
 
-    def _measure(self, model: Path, backend: str, title: str) -> dict[str, Any]:
+    def _measure(self, model: Path, backend: str, title: str, **values: Any) -> dict[str, Any]:
         self.listener({"event": "stage", "text": title})
-        return self._run("measure", model=str(model), backend=backend)
+        return self._run("measure", model=str(model), backend=backend, **values)
 
     def _run(self, job: str, **values: Any) -> dict[str, Any]:
         given = {

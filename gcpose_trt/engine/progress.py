@@ -44,6 +44,7 @@ class Progress:
         self._start = self._drawn = time.monotonic()
         self._ticks = 0
         self._best = 0.0
+        self._parts = ""
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one event of the worker."""
@@ -52,6 +53,13 @@ class Progress:
     def close(self) -> None:
         """Remove the bar."""
         self._clear()
+
+    def _on_part(self, event: dict[str, Any]) -> None:
+        """A whole of several builds goes on to its next one."""
+        self._clear()
+        number, parts = int(event["number"]), int(event["parts"])
+        self._parts = f"{'#' * number}{'.' * (parts - number)} {number + 1}/{parts} {event['name']} "
+        self._print(f"{number + 1} of {parts}: {event['name']}")
 
     def _on_stage(self, event: dict[str, Any]) -> None:
         self._clear()
@@ -116,7 +124,7 @@ class Progress:
         else:
             full = round(self.fraction * _WIDTH)
             line = f"[{'#' * full}{'.' * (_WIDTH - full)}] {self.fraction:4.0%} {now - self._start:.0f} s {self._name}"
-        self._stream.write(f"\r\033[K{line[:100]}")
+        self._stream.write(f"\r\033[K{(self._parts + line)[:100]}")
         self._stream.flush()
 
     def _clear(self) -> None:

@@ -27,6 +27,7 @@ def describe_record(record: EngineRecord) -> list[str]:
         f"plugins      {library.path} ({library.interface or 'unknown interface'})" if library else "plugins      none",
     ]
     lines += _int8_lines(record.options.get("int8")) + _gate_lines(record.options.get("gate"))
+    lines += _choice_lines(record.options.get("choice"))
     if record.outside:
         lines.append(f"not inside   {', '.join(record.outside)}")
     for graph, file in record.files.items():
@@ -55,6 +56,29 @@ def _gate_lines(gate: dict[str, Any] | None) -> list[str]:
         f"of {gate['max_ap_drop']:g} allowed, {gate['images']} images"
     ]
     return [*lines, *([f"             {gate['why']}"] if gate["why"] else [])]
+
+
+def _choice_lines(choice: dict[str, Any] | None) -> list[str]:
+    """Return the table of `--precision best`, see `gcpose_trt.engine.choosing`."""
+    if not choice:
+        return []
+    limit = "" if choice["max_ap_drop"] is None else f" that loses at most {choice['max_ap_drop']:g} points of AP"
+    accuracy = "AP not measured"
+    if choice["ap_fp32_model"] is not None:
+        accuracy = f"AP on {choice['images']} images, the FP32 model's {choice['ap_fp32_model']:.4f}"
+    lines = [
+        f"choice       {choice['chosen']}, the fastest{limit}: {choice['rounds']} rounds in turn over "
+        f"{choice['frames']} frames, batch {choice['batch']}; {accuracy}",
+        f"             {'':<6}{'median':>9}  {'quartiles':>15}  {'AP':>6}  {'lost':>6}",
+    ]
+    for entry in choice["candidates"]:
+        times = f"{'-':>9}  {'-':>15}"
+        if entry["median_ms"] is not None:
+            low, high = entry["quartiles_ms"]
+            times = f"{entry['median_ms']:>6.2f} ms  {f'{low:.2f} - {high:.2f}':>15}"
+        ap = f"{'-':>6}  {'-':>6}" if entry["ap"] is None else f"{entry['ap']:6.4f}  {entry['ap_drop']:>6.2f}"
+        lines.append(f"             {entry['precision']:<6}{times}  {ap}  {entry['reason']}")
+    return lines
 
 
 def precision_text(inspection: dict[str, Any]) -> str:

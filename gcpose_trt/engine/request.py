@@ -13,6 +13,7 @@ from gcpose_trt.runtime.info import ModelInfo
 from gcpose_trt.runtime.preprocess import DIVISOR, parse_size
 
 CHOICES = ("plugin", "native")
+BEST = "best"  # the fastest of PRECISIONS, found by building and measuring each
 # More has never been seen in an image; a bucket more doubles the memory of the pose engine.
 LARGEST_CROWD = 300
 LARGEST_BATCH = 64
@@ -25,7 +26,7 @@ class BuildRequest:
     Attributes:
         model: a name, a checkpoint, or a folder with the two ONNX files.
         output: the engine folder to write.
-        precision: "fp32", "fp16" or "int8".
+        precision: "fp32", "fp16", "int8", or "best", see `gcpose_trt.engine.choosing`.
         size: (H, W) of the input, None for the model's own default.
         max_people: most people, None for the model's own.
         gcm: "plugin" or "native".
@@ -42,7 +43,7 @@ class BuildRequest:
         calibration_method: which of its ranges to take, None for the default.
         exclude: layers or blocks to leave out of INT8, as `fnmatch` patterns.
         max_ap_drop: points (0 to 100) of keypoint AP that the engine may lose against FP32; None asks for no proof.
-        images: folder of annotated images to measure that on.
+        images: folder of annotated images to measure that on; "best" takes them without a limit too.
         annotations: COCO person keypoints of these images.
         max_images: how many of them, the first ones; None for all.
     """
@@ -73,7 +74,7 @@ class BuildRequest:
     def check(self) -> None:
         """Raise GcposeError for a value that no model could be built with."""
         for name, value, choices in (
-            ("precision", self.precision, PRECISIONS),
+            ("precision", self.precision, (*PRECISIONS, BEST)),
             ("target", self.target, TARGETS),
             ("gcm", self.gcm, CHOICES),
             ("roi-align", self.roi_align, CHOICES),
@@ -90,6 +91,11 @@ class BuildRequest:
                 raise GcposeError(f"--{name} is from 1 to {most}, not {number}; choose a number in between")
         if self.workspace is not None and self.workspace < 1:
             raise GcposeError(f"--workspace is in MiB and at least 1, not {self.workspace}; choose 1024, say")
+        if self.precision == BEST and self.target != "tensorrt":
+            raise GcposeError(
+                "--precision best is measured on the GPU that will run the engine, and engines of TensorRT-RTX are not "
+                "run here; choose --precision fp16, or int8 with --max-ap-drop 0.5"
+            )
         self._check_int8()
         self._check_gate()
 
@@ -100,11 +106,11 @@ class BuildRequest:
             "--exclude": self.exclude,
         }
         names = [name for name, value in given.items() if value]
-        if names and self.precision != "int8":
+        if names and self.precision not in ("int8", BEST):
             raise GcposeError(f"{names[0]} goes with --precision int8, not {self.precision}; leave it out, or add that")
 
     def _check_gate(self) -> None:
-        if self.max_ap_drop is None:
+        if self.max_ap_drop is None and not (self.precision == BEST and self.images and self.annotations):
             if self.images or self.annotations or self.max_images:
                 raise GcposeError(
                     "--images, --annotations and --max-images are for --max-ap-drop; give --max-ap-drop 0.5, say, or "
@@ -116,7 +122,7 @@ class BuildRequest:
             raise GcposeError(f"--max-ap-drop is measured on annotated images; add {missing}")
         if self.precision == "fp32":
             raise GcposeError("--max-ap-drop compares with FP32, which --precision fp32 is; leave it out")
-        if not 0 <= self.max_ap_drop <= 100:
+        if self.max_ap_drop is not None and not 0 <= self.max_ap_drop <= 100:
             raise GcposeError(f"--max-ap-drop is in points from 0 to 100, not {self.max_ap_drop:g}; choose 0.5, say")
 
     @property

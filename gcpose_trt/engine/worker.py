@@ -2,14 +2,15 @@
 
 Reads one job, a JSON object, from stdin and writes events, one JSON object a line, to the file descriptor that its only
 argument names; stdout and stderr are left to the libraries. Jobs: "prepare" makes the graphs that TensorRT takes,
-"build" makes the engines, "inspect" looks into one; "measure", "measure_graph" and "rank" see to their accuracy. The
-last event of a job is "result", or "error" with a line for the user.
+"build" makes the engines, "inspect" looks into one; "measure", "measure_graph" and "rank" see to their accuracy,
+"probe" and "race" to their speed. The last event of a job is "result", or "error" with a line for the user.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -144,13 +145,11 @@ def inspect(job: dict[str, Any], emit: Events) -> dict[str, Any]:
     }
 
 
-def _evaluating(name: str) -> Callable[[dict[str, Any], Events], dict[str, Any]]:
-    """Return a job of `gcpose_trt.engine.evaluating`, which imports more than the others need."""
+def _elsewhere(module: str, name: str) -> Callable[[dict[str, Any], Events], dict[str, Any]]:
+    """Return a job of a module that imports more than the jobs here need."""
 
     def run(job: dict[str, Any], emit: Events) -> dict[str, Any]:
-        from gcpose_trt.engine import evaluating
-
-        return dict(getattr(evaluating, name)(job, emit))
+        return dict(getattr(importlib.import_module(f"gcpose_trt.engine.{module}"), name)(job, emit))
 
     return run
 
@@ -159,7 +158,8 @@ JOBS: dict[str, Callable[[dict[str, Any], Events], dict[str, Any]]] = {
     "prepare": prepare,
     "build": build,
     "inspect": inspect,
-    **{name: _evaluating(name) for name in ("measure", "measure_graph", "rank")},
+    **{name: _elsewhere("evaluating", name) for name in ("measure", "measure_graph", "rank")},
+    **{name: _elsewhere("racing", name) for name in ("probe", "race")},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from gcpose_trt.errors import GcposeError
 
 LIBRARY_NAME = "libgcpose_plugins.so"
+ENVIRONMENT = "GCPOSE_PLUGINS"  # names the library to take
 CREATORS = ("MultiLevelRoiAlign", "GcmAttention", "Nms", "KeypointDecode")
 CREATOR_VERSION = "1"
 _BUILD = "build it with: gcpose-trt plugins build"
@@ -23,8 +24,8 @@ def default_path() -> Path:
 
     That is $GCPOSE_PLUGINS if it is set, the path of the file; else a folder of the user's cache.
     """
-    if os.environ.get("GCPOSE_PLUGINS"):
-        return Path(os.environ["GCPOSE_PLUGINS"]).expanduser().absolute()
+    if os.environ.get(ENVIRONMENT):
+        return Path(os.environ[ENVIRONMENT]).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser().absolute() / "gcpose-trt" / "plugins" / LIBRARY_NAME
 
