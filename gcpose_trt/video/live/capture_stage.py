@@ -122,7 +122,7 @@ class CaptureStage:
             self._meters.dropped(self._stream)
 
     def _overwrites(self) -> bool:
-        return self._latest and (self._capture.live or not self._controls.settings.paused)
+        return self._capture.live if self._controls.settings.paused else self._latest
 
     def _become(self, state: str, message: str = "") -> None:
         if state == self._state:

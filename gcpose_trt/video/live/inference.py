@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.timing import Timing
-from gcpose_trt.video.frames import Image, Result
+from gcpose_trt.video.frames import Image
 from gcpose_trt.video.live.capture_stage import Arrival
 from gcpose_trt.video.live.faults import Quiet, as_gcpose_error
+from gcpose_trt.video.live.follow_stage import Estimate
 from gcpose_trt.video.live.queues import Lanes
 from gcpose_trt.video.live.statistics import Meters
-from gcpose_trt.video.live.track_stage import TrackStage
 from gcpose_trt.video.live_types import Controls, Settings
 
 MOST_FAILURES = 10  # in a row; more are no accident
@@ -36,20 +36,18 @@ class Estimator(Protocol):
 
 
 class Inference:
-    """Takes frames as they come, finds their people, follows these, and hands on the results, in order.
+    """Takes frames as they come and hands on what the network finds in them, in order.
 
     Args:
         lanes: where frames wait, a lane a source.
         live: which lanes are emptied while the run is paused.
         estimator: called from the thread that calls `run`.
         controls: the settings, read before each batch.
-        tracks: what follows the people, one a source.
-        deliver: gets each result.
-        meters: where times and counts are noted.
+        deliver: gets what was found.
+        meters: where failures are noted.
         quiet: gets a line when the network fails.
         overlap: use the estimator's `stream`.
         max_frames: end after so many frames.
-        progress: called with the number of people after each frame.
 
     Attributes:
         stopping: set to True to end after the batch at hand.
@@ -63,21 +61,18 @@ class Inference:
         estimator: Estimator,
         *,
         controls: Controls,
-        tracks: Sequence[TrackStage],
-        deliver: Callable[[Result], None],
+        deliver: Callable[[Estimate], None],
         meters: Meters,
         quiet: Quiet,
         overlap: bool = False,
         max_frames: int | None = None,
-        progress: Callable[[int], object] | None = None,
     ) -> None:
         self.stopping = False
         self.last_error: GcposeError | None = None
         self._lanes, self._live, self._estimator = lanes, live, estimator
-        self._controls, self._tracks, self._deliver = controls, tracks, deliver
+        self._controls, self._deliver = controls, deliver
         self._meters, self._quiet, self._overlap = meters, quiet, overlap
         self._left = max_frames
-        self._progress = progress
         self._failures = 0
 
     def run(self) -> None:
@@ -157,16 +152,7 @@ class Inference:
 
     def _done(self, arrival: Arrival, poses: PoseFrame, timing: Timing, start: float) -> None:
         self._failures = 0
-        frame = arrival.frame
-        before = time.perf_counter()
-        poses = self._tracks[frame.stream](frame, poses, self._controls.settings.smooth)
-        now = time.perf_counter()
-        latency = None if frame.captured is None else 1e3 * (now - frame.captured)
-        waited, tracked = 1e3 * (start - arrival.arrived), 1e3 * (now - before)
-        self._meters.estimated(frame.stream, len(poses), timing, waited, tracked, latency)
-        self._deliver(Result(frame, poses, None, timing, latency, arrival.unix_time))
-        if self._progress is not None:
-            self._progress(len(poses))
+        self._deliver(Estimate(arrival, poses, timing, 1e3 * (start - arrival.arrived)))
 
     def _failed(self, arrival: Arrival, error: Exception) -> None:
         self._meters.failed(arrival.frame.stream)

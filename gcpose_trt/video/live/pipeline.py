@@ -10,6 +10,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.live.capture_stage import Arrival, CaptureStage
 from gcpose_trt.video.live.draw_stage import Distribution, DrawStage, Painter
 from gcpose_trt.video.live.faults import Log, Quiet
+from gcpose_trt.video.live.follow_stage import FollowStage
 from gcpose_trt.video.live.inference import Estimator, Inference
 from gcpose_trt.video.live.interruptions import interruptions
 from gcpose_trt.video.live.outputs import Output, SinkWorker
@@ -26,8 +27,8 @@ _READ_AHEAD = 3  # frames of a source that wait where all are wanted
 class LivePipeline:
     """Finds people in the frames of several sources at once and hands the results to any number of sinks.
 
-    Sources, drawing and sinks have a thread each, joined by short queues; the network runs in the thread that calls
-    `run`. It takes a frame of each source that has one and waits for none of the others.
+    Sources, tracking, drawing and sinks have a thread each, joined by short queues; the network runs in the thread that
+    calls `run`. It takes a frame of each source that has one and waits for none of the others.
 
     Args:
         captures: the sources; closed at the end.
@@ -40,7 +41,7 @@ class LivePipeline:
         painter_factory: makes what draws a source's frames, given the source's number. Whether it blurs heads, the
             settings say.
         max_frames: end after so many frames of all sources together.
-        progress: called with the number of people after each frame.
+        progress: called with the number of people after each frame, in another thread than `run`.
         log: gets a line about whatever goes wrong without ending the run.
         tracker_factory, smoother_factory: make what follows people and smooths them.
 
@@ -108,6 +109,9 @@ class LivePipeline:
             )
             for capture in captures
         ]
+        self._follow = FollowStage(
+            tracks, controls=controls, deliver=self._distribution, meters=meters, progress=progress
+        )
         # A live source's last frame would wait in the estimator for the next one.
         one_file = len(captures) == 1 and not latest and not captures[0].live
         self._inference = Inference(
@@ -115,13 +119,11 @@ class LivePipeline:
             [capture.live for capture in captures],
             estimator,
             controls=controls,
-            tracks=tracks,
-            deliver=self._distribution,
+            deliver=self._follow.put,
             meters=meters,
             quiet=quiet,
             overlap=one_file and getattr(estimator, "backend", "") == "tensorrt",
             max_frames=max_frames,
-            progress=progress,
         )
 
     def run(self) -> Summary:
@@ -172,6 +174,7 @@ class LivePipeline:
         try:
             for worker in self._workers:
                 worker.open()
+            self._follow.start()
             for stage in self._captures:
                 stage.start()
             self._inference.run()
@@ -180,6 +183,7 @@ class LivePipeline:
         self.stop()
         for stage in self._captures:
             stage.close()
+        error = self._follow.finish() or error
         self._distribution.finish()
         error = error or self._verdict()
         keep = error is None or isinstance(error, KeyboardInterrupt) or self._recorded_live()

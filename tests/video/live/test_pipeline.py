@@ -131,7 +131,9 @@ def test_a_lossless_sink_holds_up_the_network() -> None:
     pipeline, _ = make(FakeCapture(frames(50)), estimator, lossless(sink))
     thread = threading.Thread(target=pipeline.run)
     thread.start()
-    until(lambda: len(estimator.batches) == 10)  # one being written, eight that wait, one that would
+    until(
+        lambda: len(estimator.batches) == 13
+    )  # one being written, eight that wait, two to follow, two in threads that wait
     go.set()
     thread.join(WAIT)
     assert sink.indices() == list(range(50))
@@ -325,6 +327,18 @@ def test_a_sink_that_changes_its_mind_about_pictures_keeps_its_order() -> None:
     pipeline.run()
     assert sink.indices() == list(range(60))
     assert {result.picture is None for result in sink.results} == {True, False}
+
+
+def test_what_progress_raises_ends_the_run() -> None:
+    def progress(people: int) -> None:
+        raise BrokenPipeError
+
+    sink = FakeSink()
+    pipeline, _ = make(FakeCapture(frames(60)), FakeEstimator(), lossless(sink), progress=progress)
+    with pytest.raises(BrokenPipeError):
+        pipeline.run()
+    assert sink.left_by == [GcposeError]
+    assert no_threads_left()
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
