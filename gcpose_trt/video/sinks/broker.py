@@ -64,7 +64,7 @@ def parse_broker(text: str) -> Broker:
     if scheme not in _PORTS or not parts.hostname:
         raise GcposeError(f"the MQTT address names no host; {_FORM}")
     topic = unquote(parts.path[1:])
-    if not topic or parts.fragment or set("+#\0") & set(topic) or len(topic.encode()) > _TOPIC_BYTES:
+    if not topic or "#" in text or set("+#\0") & set(topic) or len(topic.encode()) > _TOPIC_BYTES:
         raise GcposeError(f"the MQTT address of {parts.hostname} has no topic, or one with + or #; {_FORM}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     qos, retain, ca = options.pop("qos", "0"), options.pop("retain", "0"), options.pop("ca", None)

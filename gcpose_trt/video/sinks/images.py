@@ -23,7 +23,7 @@ class ImageSink:
             clips and cameras are called frame_000000.jpg, frame_000001.jpg, ... by their numbers.
         draw: makes the picture to be written from an image and its poses; None takes the results' own.
         folder: whether `path` is a folder.
-        suffix: of the files of clips and cameras, with the dot.
+        suffix: of the files in the folder, with the dot; None: that of the source's images, .jpg of clips and cameras.
         every: seconds between one picture and the next of a clip or camera; 0 writes all.
 
     Raises:
@@ -31,14 +31,14 @@ class ImageSink:
     """
 
     def __init__(
-        self, path: Path, draw: Draw | None = None, *, folder: bool, suffix: str = ".jpg", every: float = 0.0
+        self, path: Path, draw: Draw | None = None, *, folder: bool, suffix: str | None = None, every: float = 0.0
     ) -> None:
         self.path = path
         self.needs_picture = draw is None
-        self._draw, self._folder, self._suffix, self._every = draw, folder, suffix.lower(), every
+        self._draw, self._folder, self._suffix, self._every = draw, folder, suffix, every
         self._taken: set[str] = set()
         self._last: float | None = None
-        if (suffix if folder else path.suffix).lower() not in WRITABLE:
+        if ((suffix or ".jpg") if folder else path.suffix).lower() not in WRITABLE:
             raise GcposeError(f"{path} does not end like an image; choose a name that ends in .jpg or .png")
         check_writable(path / "image" if folder else path)
 
@@ -47,6 +47,8 @@ class ImageSink:
         if not self._due(result.frame.time_s):
             return
         target = self.path / self._name(result.frame) if self._folder else self.path
+        if result.frame.time_s is None and target.resolve() == Path(result.frame.source).resolve():
+            raise GcposeError(f"{target} is the source itself; choose another folder")
         done, data = cv2.imencode(target.suffix.lower(), picture_of(result, self._draw))
         if not done:
             raise GcposeError(f"cannot encode {target}; choose a name that ends in .jpg or .png")
@@ -65,9 +67,9 @@ class ImageSink:
     def _name(self, frame: Frame) -> str:
         """Return a file name that no other image of this run has: a pattern may span folders."""
         if frame.time_s is not None:
-            return f"frame_{frame.index:06d}{self._suffix}"
+            return f"frame_{frame.index:06d}{self._suffix or '.jpg'}"
         source = Path(frame.source)
-        suffix = source.suffix if source.suffix.lower() in WRITABLE else ".png"
+        suffix = self._suffix or (source.suffix if source.suffix.lower() in WRITABLE else ".png")
         name, copy = source.stem + suffix, 2
         while name in self._taken:
             name, copy = f"{source.stem}_{copy}{suffix}", copy + 1

@@ -127,8 +127,9 @@ def has_windows(build_information: str) -> bool:
         return False
     if named := section[1].strip():
         return named.upper() != "NONE"
-    toolkits = re.findall(r"^ *(?!VTK|OpenGL|.*OpenGL support)[^:\n]*: *YES", section[2], re.MULTILINE)
-    return bool(toolkits)
+    lines = (line.partition(":") for line in section[2].splitlines())
+    no_toolkits = ("VTK", "OpenGL")  # of no use without one
+    return any(value.strip().startswith("YES") and not name.strip().startswith(no_toolkits) for name, _, value in lines)
 
 
 def _visible(title: str) -> bool:

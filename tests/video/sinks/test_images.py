@@ -59,7 +59,7 @@ def test_frames_of_a_clip_are_numbered(tmp_path: Path) -> None:
     with ImageSink(tmp_path / "out", folder=True, suffix=".PNG") as sink:
         for index in (0, 12, 1234567):
             sink.write(result(index, index / 10))
-    assert names(tmp_path / "out") == ["frame_000000.png", "frame_000012.png", "frame_1234567.png"]
+    assert names(tmp_path / "out") == ["frame_000000.PNG", "frame_000012.PNG", "frame_1234567.PNG"]
 
 
 def test_one_picture_now_and_then(tmp_path: Path) -> None:

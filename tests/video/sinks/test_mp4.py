@@ -17,6 +17,7 @@ from gcpose_trt.video.sinks import h264, mp4
 from gcpose_trt.video.sinks.h264 import find_encoder, fit_even
 from gcpose_trt.video.sinks.mp4 import Mp4Sink
 from tests.support.clips import read_clip
+from tests.video.sinks.common import full_disk
 
 NOBODY = PoseFrame.empty()
 
@@ -96,6 +97,14 @@ def test_a_change_of_size_in_the_middle(tmp_path: Path) -> None:
     assert {image.shape for image in images} == {(48, 64, 3)}
 
 
+def test_a_turned_picture_is_not_stretched(tmp_path: Path) -> None:
+    images, _ = write(tmp_path / "out.mp4", [frame(0, 0, 50), frame(1, 0.1, 200, (64, 48))])
+    columns = images[1].mean(axis=(0, 2))
+    bright = np.flatnonzero(columns > 100)
+    assert (bright[0], bright[-1]) == (14, 49), "36 of 64 columns, in the middle"
+    assert columns[:12].max() < 30
+
+
 def test_8k(tmp_path: Path) -> None:
     images, _ = write(tmp_path / "out.mp4", [frame(0, 0, 50, (4320, 7680))])
     assert images[0].shape == (4320, 7680, 3)
@@ -136,6 +145,33 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [0, 30, 20_000, 270_000])
+def test_a_disk_that_fills_up(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("an older result")
+    noise = np.random.default_rng(0)
+    with pytest.raises(GcposeError, match="cannot write") as caught, full_disk(size), Mp4Sink(path, 10, plain) as sink:
+        for index in range(60):
+            sink.write(Result(frame(index, index / 10, noise.integers(0, 256, (96, 128, 3)), (96, 128)), NOBODY))
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "an older result"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_the_index_does_not_fit(tmp_path: Path) -> None:
+    frames = [Result(frame(index, index / 10), NOBODY) for index in range(60)]
+    path = tmp_path / "out.mp4"
+    with Mp4Sink(path, 10, plain) as sink:
+        for item in frames:
+            sink.write(item)
+    data = path.read_bytes()
+    path.unlink()
+    with pytest.raises(GcposeError, match="cannot write"), full_disk(len(data) - 100), Mp4Sink(path, 10, plain) as sink:
+        for item in frames:
+            sink.write(item)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(GcposeError, match="cannot write"):
@@ -149,3 +185,53 @@ def test_encoders_are_tried_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(h264, "ENCODERS", {"no_such_encoder": {}})
     with pytest.raises(GcposeError, match=r"no H\.264 encoder"):
         Mp4Sink(tmp_path / "out.mp4", 10, plain)
+
+
+def test_the_picture_is_what_is_encoded(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with Mp4Sink(path, 10) as sink:
+        assert sink.needs_picture
+        sink.write(Result(frame(0, 0.0, 20), NOBODY, picture=frame(0, 0.0, 200).image))
+    assert read_clip(path)[0][0].mean() > 190
+    with pytest.raises(GcposeError, match="without a picture"), Mp4Sink(path, 10) as sink:
+        sink.write(Result(frame(0, 0.0), NOBODY))
+
+
+def test_clocks_that_jump(tmp_path: Path) -> None:
+    times = [1000.0, 1000.1, 50_000_000.0, 50_000_000.1, 3.0, 3.1, 63.1]
+    _, found = write(tmp_path / "out.mp4", [frame(index, time) for index, time in enumerate(times)])
+    np.testing.assert_allclose(found, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 60.5], atol=1e-3)
+
+
+def test_segments_of_a_clip(tmp_path: Path) -> None:
+    with Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60) as sink:
+        for index in range(25):
+            sink.write(Result(frame(index, index / 10, 10 * index), NOBODY))
+            assert len(list(tmp_path.glob("out_*.mp4"))) == index // 10, "each is complete as soon as the next begins"
+    clips = [read_clip(tmp_path / f"out_{number:04d}.mp4") for number in range(3)]
+    assert [len(images) for images, _ in clips] == [10, 10, 5]
+    assert [times[0] for _, times in clips] == [0, 0, 0]
+    levels = [image.mean() for images, _ in clips for image in images]
+    np.testing.assert_allclose(levels, 10 * np.arange(25), atol=6)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_segments_are_named_by_the_clock(tmp_path: Path) -> None:
+    for _ in range(2):  # a second run, by a clock that was put back, costs nothing of the first
+        with Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60) as sink:
+            for index in range(20):
+                sink.write(Result(frame(index, index / 10), NOBODY, unix_time=1767225600.0 + index / 10))
+    names = ["out_20260101T000000Z", "out_20260101T000001Z"]
+    found = sorted(path.stem for path in tmp_path.iterdir())
+    assert found == sorted([*names, *(f"{name}_2" for name in names)])
+
+
+def test_a_full_disk_spares_earlier_segments(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    sink = Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60)
+    with pytest.raises(GcposeError, match="out_0001"), sink, full_disk(50_000):
+        for index in range(30):
+            level = 100 if index < 10 else noise.integers(0, 256, (96, 128, 3))
+            sink.write(Result(frame(index, index / 10, level, (96, 128)), NOBODY))
+    assert [path.name for path in tmp_path.iterdir()] == ["out_0000.mp4"]
+    assert len(read_clip(tmp_path / "out_0000.mp4")[0]) == 10
