@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.drawing.strokes import Image
 from gcpose_trt.pose.drawing.text import text_mask
-from gcpose_trt.pose.skeleton import Colour
 
-_GROUND: Colour = (26, 22, 20)
-_OPACITY = 0.72  # of the ground: white text stays readable above snow
+_GROUND = 22  # brightness
+_OPACITY = 0.78  # of the ground: white text stays readable above snow
 _VALUE, _NAME = 245, 170  # brightness of text, and of what stands before a tab
 _SMALLEST = 6  # pixels of a capital letter
 _MOST = 24  # lines
@@ -38,7 +37,7 @@ def draw_hud(canvas: Image, lines: Sequence[str]) -> None:
     margin = _margin(canvas.shape[0], canvas.shape[1])
     height, width = panel.shape[:2]
     region = canvas[margin : margin + height, margin : margin + width]
-    cv2.addWeighted(region, 1 - _OPACITY, np.full(region.shape, _GROUND, np.uint8), _OPACITY, 0, dst=region)
+    cv2.convertScaleAbs(region, dst=region, alpha=1 - _OPACITY, beta=_OPACITY * _GROUND)
     # Light text on a dark ground: the brighter of the two needs no blending.
     cv2.max(region, panel, dst=region)
 
@@ -72,9 +71,7 @@ def _panel(lines: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]
         top = pad + index * pitch
         for left, text, brightness in row:
             _put(panel[top : top + pitch, pad + left : columns - pad], text, letter, brightness)
-    panel = np.repeat(panel[..., None], 3, axis=2)
-    panel.flags.writeable = False
-    return panel
+    return np.asarray(cv2.cvtColor(panel, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def _layout(lines: tuple[str, ...], letter: int) -> tuple[list[list[tuple[int, str, int]]], int]:
@@ -92,7 +89,7 @@ def _put(region: NDArray[np.uint8], text: str, letter: int, brightness: int) -> 
         text = text.removesuffix("..")[:-1] + ".."
         mask = text_mask(text, letter)
     mask = mask[: region.shape[0], : region.shape[1]]
-    region[: mask.shape[0], : mask.shape[1]] = cv2.multiply(mask, np.ones_like(mask), scale=brightness / 255)
+    region[: mask.shape[0], : mask.shape[1]] = cv2.convertScaleAbs(mask, alpha=brightness / 255)
 
 
 def _pad(letter: int) -> int:

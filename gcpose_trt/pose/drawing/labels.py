@@ -12,16 +12,15 @@ from gcpose_trt.pose.drawing.strokes import INK, Image
 from gcpose_trt.pose.drawing.text import text_mask
 from gcpose_trt.pose.skeleton import COCO17, Colour
 
-# BGR. Bright enough for dark text, far apart in lightness and hue also for colour-blind eyes, and none is a side's.
+# BGR. Bright enough for dark text, far apart in lightness or hue, and none is that of a side of the body.
 _TRACKS: tuple[Colour, ...] = (
-    (90, 228, 240),
-    (158, 158, 0),
-    (200, 140, 235),
-    (115, 220, 80),
-    (250, 215, 160),
-    (100, 130, 190),
-    (210, 245, 190),
-    (220, 110, 170),
+    (80, 225, 245),
+    (190, 205, 70),
+    (205, 145, 240),
+    (110, 215, 85),
+    (240, 140, 165),
+    (200, 245, 215),
+    (130, 165, 190),
 )
 
 
@@ -58,6 +57,8 @@ def draw_tag(canvas: Image, box: NDArray[np.float32], score: float | None, track
     parts = _parts(score, track, tag_height(canvas.shape))
     if place is None or not parts:
         return
+    if len(parts) == 2 and sum(mask.shape[1] for mask, _, _ in parts) > 1.5 * (place[2] - place[0]):
+        parts.pop()  # in a crowd seen from afar, scores would hide their neighbours' numbers
     pad = max(2, round(0.3 * tag_height(canvas.shape)))
     tall = parts[0][0].shape[0] + pad
     wide = sum(mask.shape[1] + 2 * pad for mask, _, _ in parts)
@@ -105,7 +106,7 @@ def _parts(
 
 def _darken(region: Image, amount: float) -> None:
     if region.size:
-        cv2.addWeighted(region, 1 - amount, np.full(region.shape, INK, np.uint8), amount, 0, dst=region)
+        cv2.convertScaleAbs(region, dst=region, alpha=1 - amount, beta=amount * INK[1])
 
 
 def _clipped(box: NDArray[np.float32], canvas: Image) -> tuple[int, int, int, int] | None:

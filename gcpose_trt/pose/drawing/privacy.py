@@ -7,7 +7,9 @@ Only people that were found are hidden.
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,11 +20,17 @@ from gcpose_trt.pose.types import PoseFrame
 
 Regions = NDArray[np.float64]
 
-_FACE = slice(0, 5)  # nose, eyes, ears
-_SHOULDERS, _HIPS = [5, 6], [11, 12]
+_Point = tuple[float, float]
+
+_FACE = range(5)  # nose, eyes, ears
+_EARS = (3, 4)
+_SHOULDERS, _HIPS = (5, 6), (11, 12)
+_RADIUS = 0.68  # of what is hidden around the face, in head heights
 _CELLS = 4  # averages across a head
 _SMALLEST_CELL = 5.0  # pixels
 _FAR = 1e5  # pixels: joints farther out say nothing
+_SOLID = 0.88  # part of the radius within which nothing of the picture is left
+_DISC = 64  # pixels of the soft disc that is stretched over a head
 
 
 def blur_heads(image: Image, poses: PoseFrame, *, keypoint_threshold: float = 0.2) -> Image:
@@ -84,86 +92,128 @@ def head_regions(poses: PoseFrame, threshold: float) -> Regions:
 
 
 def _of_person(box: NDArray[np.float32], keypoints: NDArray[np.float32], threshold: float) -> list[list[float]]:
-    points = keypoints[:, :2].astype(np.float64)
-    scores = np.where(np.isfinite(points).all(axis=1) & (np.abs(points).max(axis=1) < _FAR), keypoints[:, 2], 0)
-    seen = scores >= max(threshold, 1e-6)
-    box = np.clip(np.nan_to_num(box.astype(np.float64), posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
-    size = _head_size(points, seen, box)
+    left, top, right, bottom = np.clip(np.nan_to_num(box, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR).tolist()
+    wide, tall = max(right - left, 1.0), max(bottom - top, 1.0)
+    joints = keypoints.tolist()
+    seen = {
+        joint: (x, y)
+        for joint, (x, y, score) in enumerate(joints)
+        if score >= max(threshold, 1e-6) and abs(x) < _FAR and abs(y) < _FAR
+    }
+    size = _head_size(seen, max(wide, tall))
+    face = [seen[joint] for joint in _FACE if joint in seen]
     regions: list[list[float]] = []
-    face = np.flatnonzero(seen[_FACE])
-    if len(face):
-        regions.append([*points[face].mean(axis=0), 0.68 * size, 0.72 * size])
-    sure = len(face) >= 2 and scores[face].max() >= min(2 * threshold, 0.5)
-    shoulders = _from_shoulders(points, seen, size)
-    if shoulders is not None and not (sure and _agree(regions[0], shoulders)):
+    # One joint gone astray must neither pull the rest away from the face nor be wrong about it: each is hidden.
+    for x, y in _centres(face, 0.5 * size):
+        regions.append([x, y, _RADIUS * size, _RADIUS * size])
+    shoulders = _from_shoulders(seen, size)
+    best = max((joints[joint][2] for joint in _FACE if joint in seen), default=0.0)
+    sure = len(face) >= 2 and len(regions) == 1 and best >= min(2 * threshold, 0.5)
+    if shoulders is not None and not (sure and math.dist(regions[0][:2], shoulders[:2]) < 1.5 * size):
         regions.append(shoulders)
     if not sure and shoulders is None:
-        regions.append(_from_box(box))
+        regions.append(_from_box(left, top, wide, tall))
     return regions
 
 
-def _head_size(points: NDArray[np.float64], seen: NDArray[np.bool_], box: NDArray[np.float64]) -> float:
-    """Return the height of the head with hair, in pixels: the largest of what the body's measures say.
+def _centres(points: list[_Point], reach: float) -> list[_Point]:
+    """Return the centres of groups of points, within `reach` of the middle one of each group."""
+    centres = []
+    while points:
+        middle = sorted(x for x, _ in points)[len(points) // 2], sorted(y for _, y in points)[len(points) // 2]
+        # Nothing may lie near a middle made of two points' coordinates: its nearest point then stands for it.
+        if all(math.dist(point, middle) > reach for point in points):
+            middle = min(points, key=lambda point: math.dist(point, middle))
+        group = [point for point in points if math.dist(point, middle) <= reach]
+        points = [point for point in points if math.dist(point, middle) > reach]
+        centres.append((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)))
+    return centres
 
-    A side view shortens the width of shoulders, bending shortens the trunk; hardly anything shortens all.
+
+def _head_size(seen: dict[int, _Point], longest: float) -> float:
+    """Return the height of the head with hair, in pixels.
+
+    From body proportions: a side view shortens the shoulders, bending shortens the trunk, and hardly anything shortens
+    all. The face corrects what is too large by more than a little, as where two people's joints are mixed up.
+
+    Args:
+        seen: joints by index.
+        longest: the box's longer side.
     """
-    sides = np.maximum(box[2:] - box[:2], 1)
-    sizes = [0.13 * float(sides.max()), 6.0]
-    face = points[_FACE][seen[_FACE]]
-    if len(face) > 1:
-        sizes.append(1.9 * float(np.linalg.norm(face[:, None] - face[None], axis=2).max()))
-    if seen[_SHOULDERS].all():
-        sizes.append(0.6 * float(np.linalg.norm(points[5] - points[6])))
-        if seen[_HIPS].any():
-            trunk = points[_SHOULDERS].mean(axis=0) - points[_HIPS][seen[_HIPS]].mean(axis=0)
-            sizes.append(0.45 * float(np.linalg.norm(trunk)))
-    # One joint gone astray must not hide the whole picture.
-    return min(max(sizes), float(sides.max()))
+    shoulders = [seen[joint] for joint in _SHOULDERS if joint in seen]
+    hips = [seen[joint] for joint in _HIPS if joint in seen]
+    body = 0.0
+    if len(shoulders) == 2:
+        body = 0.6 * math.dist(*shoulders)
+        if hips:
+            body = max(body, 0.45 * math.dist(_mean(shoulders), _mean(hips)))
+    face = [seen[joint] for joint in _FACE if joint in seen]
+    ears = any(joint in seen for joint in _EARS)
+    spread = max((math.dist(one, other) for one in face for other in face), default=0.0)
+    wide = spread * (2.0 if ears else 4.2)
+    size = max(body, 0.13 * longest)
+    if body and wide > 2 * size:
+        wide = 2 * size  # a joint of another person's face
+    size = max(size, wide)
+    if len(face) >= 3 and ears and wide > 0.5 * size:
+        size = min(size, 1.35 * wide)
+    return max(6.0, min(size, longest))
 
 
-def _from_shoulders(points: NDArray[np.float64], seen: NDArray[np.bool_], size: float) -> list[float] | None:
+def _from_shoulders(seen: dict[int, _Point], size: float) -> list[float] | None:
     """Return where the head is above the shoulders seen, along the trunk."""
-    shoulders = points[_SHOULDERS][seen[_SHOULDERS]]
-    if not len(shoulders):
+    shoulders = [seen[joint] for joint in _SHOULDERS if joint in seen]
+    if not shoulders:
         return None
-    neck = shoulders.mean(axis=0)
-    up = np.array((0.0, -1.0))
-    if seen[_HIPS].any():
-        trunk = neck - points[_HIPS][seen[_HIPS]].mean(axis=0)
-        length = float(np.linalg.norm(trunk))
+    x, y = _mean(shoulders)
+    up = (0.0, -1.0)
+    hips = [seen[joint] for joint in _HIPS if joint in seen]
+    if hips:
+        below = _mean(hips)
+        length = math.dist((x, y), below)
         if length > size:
-            up = trunk / length
+            up = (x - below[0]) / length, (y - below[1]) / length
     # One shoulder leaves open on which side of it the head is.
-    reach = size * (0.85 if len(shoulders) == 2 else 1.1)
-    return [*(neck + 0.85 * size * up), reach, reach]
+    reach = size * (0.8 if len(shoulders) == 2 else 1.1)
+    return [x + 0.85 * size * up[0], y + 0.85 * size * up[1], reach, reach]
 
 
-def _agree(face: list[float], shoulders: list[float]) -> bool:
-    return bool(np.hypot(face[0] - shoulders[0], face[1] - shoulders[1]) < 1.5 * shoulders[2])
-
-
-def _from_box(box: NDArray[np.float64]) -> list[float]:
+def _from_box(left: float, top: float, wide: float, tall: float) -> list[float]:
     """Return the upper part of a box; all of one that lies, whose head may be at either end."""
-    wide, tall = np.maximum(box[2:] - box[:2], 1).tolist()
     part = tall if wide > 1.2 * tall else min(tall, max(0.3 * tall, 0.6 * wide))
-    # An ellipse that holds the corners of that part except for little.
-    return [float(box[0] + box[2]) / 2, float(box[1]) + 0.45 * part, 0.6 * wide, 0.65 * part]
+    # The ellipse holds the corners of that part except for little.
+    return [left + wide / 2, top + 0.45 * part, 0.66 * wide, 0.7 * part]
+
+
+def _mean(points: list[_Point]) -> _Point:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
 
 
 def hide(canvas: Image, regions: Regions) -> None:
     """Replace ellipses of `canvas` (H, W, 3) BGR uint8 by a few averages of their pixels, blurred into each other."""
     height, width = canvas.shape[:2]
     for x, y, across, down in regions.tolist():
-        left, right = max(0, int(np.floor(x - across))), min(width, int(np.ceil(x + across)) + 1)
-        top, bottom = max(0, int(np.floor(y - down))), min(height, int(np.ceil(y + down)) + 1)
+        left, right = max(0, math.floor(x - across)), min(width, math.ceil(x + across) + 1)
+        top, bottom = max(0, math.floor(y - down)), min(height, math.ceil(y + down) + 1)
         if left >= right or top >= bottom:
             continue
         region = canvas[top:bottom, left:right]
+        size = (right - left, bottom - top)
         cell = max(_SMALLEST_CELL, 2 * min(across, down) / _CELLS)
-        cells = (max(1, round((right - left) / cell)), max(1, round((bottom - top) / cell)))
+        cells = (max(1, round(size[0] / cell)), max(1, round(size[1] / cell)))
         few = cv2.resize(region, cells, interpolation=cv2.INTER_AREA)
-        smooth = cv2.resize(few, region.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        mask: NDArray[np.uint8] = np.zeros(region.shape[:2], np.uint8)
-        centre = (round(16 * (x - left - 0.5)), round(16 * (y - top - 0.5)))
-        cv2.ellipse(mask, centre, (round(16 * across), round(16 * down)), 0, 0, 360, 255, -1, cv2.LINE_8, 4)
-        cv2.copyTo(smooth, mask, region)
+        smooth = cv2.resize(few, size, interpolation=cv2.INTER_LINEAR)
+        stretch = np.array(
+            [[2 * across / _DISC, 0, x - across - left], [0, 2 * down / _DISC, y - down - top]], np.float64
+        )
+        stretch[:, 2] += 0.5 * stretch.sum(axis=1, where=[True, True, False]) - 0.5  # cv2 counts from pixel centres
+        weight = cv2.warpAffine(_soft_disc(), stretch, size, flags=cv2.INTER_LINEAR)
+        region[:] = cv2.blendLinear(smooth, region, weight, 1 - weight)
+
+
+@lru_cache(maxsize=1)
+def _soft_disc() -> NDArray[np.float32]:
+    """Return weights (_DISC, _DISC): 1 within `_SOLID` of the radius, falling to 0 at the edge."""
+    place = (np.arange(_DISC) + 0.5) / _DISC * 2 - 1
+    radius = np.hypot(place[:, None], place[None])
+    return np.clip((1 - radius) / (1 - _SOLID), 0, 1).astype(np.float32)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,15 +17,17 @@ Image = NDArray[np.uint8]
 INK: Colour = (28, 24, 22)  # outline that keeps a light line visible on a light ground
 _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 _FEW, _MANY = (np.linspace(np.pi / 2, 3 * np.pi / 2, points) for points in (5, 11))
+_LEVELS = 10  # steps of opacity: lines of the same step are blended together
+_CALL = 10_000  # pixels that could be blended while a call into OpenCV gets going
 _FINE = 7.0  # pixels: narrower ends look round with few corners
 
 
 def draw_strokes(
     canvas: Image,
-    ends: NDArray[np.floating],
-    widths: NDArray[np.floating],
+    ends: NDArray[Any],
+    widths: NDArray[Any],
     colours: Sequence[Colour],
-    opacities: NDArray[np.floating],
+    opacities: NDArray[Any],
     ink: float,
 ) -> None:
     """Draw lines onto `canvas`, the most certain on top: a faint line never makes a clear one transparent.
@@ -34,7 +38,7 @@ def draw_strokes(
             finite or far outside the picture are left out.
         widths: (S,) pixels.
         colours: of each line.
-        opacities: (S,) 0..1; 0 is not drawn.
+        opacities: (S,) 0..1, rounded to tenths; 0 is not drawn.
         ink: pixels by which a dark outline makes each line wider; 0 for none.
     """
     ends, widths = np.array(ends, np.float64), np.asarray(widths, np.float64)
@@ -45,21 +49,40 @@ def draw_strokes(
     if not len(shown):
         return
     inner = _outlines(ends[shown], widths[shown])
-    outer = _outlines(ends[shown], widths[shown] + ink) if ink > 0 else inner
+    outer = _outlines(ends[shown], widths[shown] + ink)
+    paints = [colours[row] for row in shown.tolist()]
     # One pixel more than the outline, for what anti-aliasing touches.
-    low = np.maximum((outer.min(axis=1) >> _SHIFT) - 1, 0).tolist()
-    high = np.minimum((outer.max(axis=1) >> _SHIFT) + 3, canvas.shape[1::-1]).tolist()
-    for row, (left, top), (right, bottom), inside, outside in zip(shown.tolist(), low, high, inner, outer, strict=True):
-        if left >= right or top >= bottom:
-            continue
-        region, opacity = canvas[top:bottom, left:right], float(opacities[row])
-        layer = region if opacity >= 1 else region.copy()
-        origin = np.array((left << _SHIFT, top << _SHIFT), np.int32)
-        if ink > 0:
-            cv2.fillConvexPoly(layer, outside - origin, INK, cv2.LINE_AA, _SHIFT)
-        cv2.fillConvexPoly(layer, inside - origin, colours[row], cv2.LINE_AA, _SHIFT)
-        if layer is not region:
-            cv2.addWeighted(layer, opacity, region, 1 - opacity, 0, dst=region)
+    low = np.maximum((outer.min(axis=1) >> _SHIFT) - 1, 0)
+    high = np.minimum((outer.max(axis=1) >> _SHIFT) + 3, canvas.shape[1::-1])
+    levels = np.rint(opacities[shown] * _LEVELS)
+    starts = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(paints)]
+    for start, stop in pairwise(starts):
+        opacity = max(1.0, float(levels[start])) / _LEVELS
+        for first, last in _batches(low[start:stop], high[start:stop], whole=opacity >= 1):
+            batch = slice(start + first, start + last)
+            (left, top), (right, bottom) = low[batch].min(axis=0).tolist(), high[batch].max(axis=0).tolist()
+            if left >= right or top >= bottom:
+                continue
+            region = canvas[top:bottom, left:right]
+            layer = region if opacity >= 1 else region.copy()
+            corner = np.array((left << _SHIFT, top << _SHIFT), np.int32)
+            _fill(layer, inner[batch] - corner, outer[batch] - corner if ink > 0 else None, paints[batch])
+            if layer is not region:
+                cv2.addWeighted(layer, opacity, region, 1 - opacity, 0, dst=region)
+
+
+def _fill(layer: Image, inner: NDArray[np.int32], outer: NDArray[np.int32] | None, colours: Sequence[Colour]) -> None:
+    for place, colour in enumerate(colours):
+        if outer is not None:
+            cv2.fillConvexPoly(layer, outer[place], INK, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(layer, inner[place], colour, cv2.LINE_AA, _SHIFT)
+
+
+def _batches(low: NDArray[np.int32], high: NDArray[np.int32], whole: bool) -> list[tuple[int, int]]:
+    """Return which of the lines of one opacity are blended together: all, or each its own small region if cheaper."""
+    together = int(np.prod(high.max(axis=0) - low.min(axis=0)))
+    apart = int((high - low).prod(axis=1).sum()) + _CALL * len(low)
+    return [(0, len(low))] if whole or together <= apart else [(row, row + 1) for row in range(len(low))]
 
 
 def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.int32]:

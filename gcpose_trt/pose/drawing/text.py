@@ -17,6 +17,7 @@ Mask = NDArray[np.uint8]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LARGE = 2.0  # cv2's font scale before shrinking
 _CAPITAL, _BELOW = 42, 18  # pixels of a capital letter above the base line and of a "g" below it, at that scale
+_SIDE = 1  # pixels beside a letter, at that scale
 _LONGEST = 200  # characters of a line that are worth looking at
 DESCENT = _BELOW / _CAPITAL  # depth below the base line, in heights of a capital letter
 
@@ -50,8 +51,8 @@ def plain(text: str) -> str:
 def _glyph(letter: str, height: int, bold: bool) -> Mask:
     stroke = 7 if bold else 5
     (width, _), _ = cv2.getTextSize(letter, _FONT, _LARGE, 1)
-    large: Mask = np.zeros((_CAPITAL + _BELOW + 4, width + 8), np.uint8)
-    cv2.putText(large, letter, (4, _CAPITAL + 2), _FONT, _LARGE, 255, stroke, cv2.LINE_AA)
+    large: Mask = np.zeros((_CAPITAL + _BELOW + 4, width + 2 * _SIDE), np.uint8)
+    cv2.putText(large, letter, (_SIDE, _CAPITAL + 2), _FONT, _LARGE, 255, stroke, cv2.LINE_AA)
     scale = height / _CAPITAL
     size = (max(1, round(large.shape[1] * scale)), -int(-height * (1 + DESCENT) // 1))
     return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from gcpose_trt.pose.drawing.strokes import Image, draw_strokes
 from gcpose_trt.pose.skeleton import COCO17, Colour
 from gcpose_trt.pose.types import PoseFrame
 
-_HIPS = [COCO17.names.index("left_hip"), COCO17.names.index("right_hip")]
+_HIPS = (COCO17.names.index("left_hip"), COCO17.names.index("right_hip"))
 _BODY = -1  # stands for the body's centre where others are joints
 _MOST = 128  # people remembered at once
-_SEGMENTS = 16  # of one line: a longer memory is drawn more coarsely
+_CORNERS = 12  # of one line, about: a longer memory is drawn more coarsely
+_STEP = 0.025  # body sizes between corners: a person who stands still leaves no blob
 _FRESHEST = 0.85  # opacity at the person
 
 
@@ -36,93 +38,108 @@ class Trails:
 
     def __init__(self, frames: int, joints: Sequence[int], threshold: float) -> None:
         self.frames, self.joints, self.threshold = frames, tuple(joints), threshold
+        self._now = 0
         self._tracks: dict[int, _Track] = {}
 
     def add(self, poses: PoseFrame) -> None:
         """Remember where the people of one more frame are. Those without an id leave no trail."""
-        for track in self._tracks.values():
-            track.seen = False
-        for row in range(len(poses)) if poses.ids is not None else ():
-            number = int(poses.ids[row])  # type: ignore[index]  # the line above asked
-            if number >= 0:
-                track = self._tracks.setdefault(number, _Track(self.frames, self.joints))
-                track.add(poses.boxes[row], poses.keypoints[row], self.threshold)
+        self._now += 1
+        numbers = [] if poses.ids is None else poses.ids.tolist()
+        for row, number in enumerate(numbers):
+            if number >= 0 and np.isfinite(poses.boxes[row]).all():
+                # Taken out and put in again: the first one is then who was not seen for longest.
+                track = self._tracks.pop(number, None) or _Track(self.joints)
+                self._tracks[number] = track
+                track.add(self._now, poses.boxes[row], poses.keypoints[row], self.threshold)
         # Who is gone fades away from the far end.
         for track in self._tracks.values():
-            if not track.seen:
-                track.forget_one()
-        self._tracks = {number: track for number, track in self._tracks.items() if track.alive}
-        for number in sorted(self._tracks, key=lambda number: self._tracks[number].seen)[: len(self._tracks) - _MOST]:
-            del self._tracks[number]
+            track.forget(self._now - self.frames)
+        stale = [number for number, track in self._tracks.items() if track.seen <= self._now - self.frames]
+        for number in [*stale, *list(self._tracks)[: max(0, len(self._tracks) - _MOST)]]:
+            self._tracks.pop(number, None)
 
     def draw(self, canvas: Image) -> None:
         """Draw the trails onto `canvas` (H, W, 3) BGR uint8."""
         for number, track in self._tracks.items():
-            width = 1.2 * line_width(track.box, canvas.shape)
-            for joint, places in track.places.items():
+            width = line_width(track.box, canvas.shape)
+            for joint, line in track.lines.items():
                 colour = track_colour(number) if joint == _BODY else COCO17.joint_colour(joint)
-                _draw(canvas, places, width if joint == _BODY else 0.7 * width, colour, self.frames)
+                thick = 1.2 if joint == _BODY else 0.8
+                _draw(canvas, [*line.corners, line.latest], self._now, self.frames, width * thick, colour)
 
     def __len__(self) -> int:
         return len(self._tracks)
 
 
+class _Corner(NamedTuple):
+    frame: int
+    x: float
+    y: float
+
+
+class _Line:
+    """Corners of a way, oldest first, and where it ends now; x and y of a gap are NaN."""
+
+    def __init__(self) -> None:
+        self.corners: deque[_Corner] = deque()
+        self.latest = _Corner(0, math.nan, math.nan)
+
+    def add(self, place: _Corner, step: float) -> None:
+        last = self.corners[-1] if self.corners else None
+        # The comparison with NaN holds where a gap begins or ends.
+        if last is None or not math.hypot(place.x - last.x, place.y - last.y) < step:
+            self.corners.append(place)
+        self.latest = place
+
+
 class _Track:
-    """One person's last places: (x, y) a frame, NaN where nobody knows."""
+    """One person: box, the frame of the last sight, and lines."""
 
-    def __init__(self, frames: int, joints: tuple[int, ...]) -> None:
-        self.places = {joint: deque[tuple[float, float]](maxlen=frames) for joint in (_BODY, *joints)}
+    def __init__(self, joints: tuple[int, ...]) -> None:
+        self.lines = {joint: _Line() for joint in (_BODY, *joints)}
         self.box = np.zeros(4, np.float32)
-        self.seen = False
-        self._hips = (0.5, 0.55)  # where in the box the hips were last seen: a box alone jumps less than its centre
+        self.seen = 0
+        self._hips = (0.5, 0.55)  # where in the box they were last seen: a box's own centre jumps with the arms
 
-    @property
-    def alive(self) -> bool:
-        return bool(self.places[_BODY])
-
-    def add(self, box: NDArray[np.float32], keypoints: NDArray[np.float32], threshold: float) -> None:
-        self.seen, self.box = True, box
+    def add(self, now: int, box: NDArray[np.float32], keypoints: NDArray[np.float32], threshold: float) -> None:
+        self.seen, self.box = now, box
         left, top, right, bottom = box.tolist()
-        wide, tall = right - left, bottom - top
-        hips = keypoints[_HIPS]
-        if (hips[:, 2] >= threshold).all() and np.isfinite(hips).all() and wide > 0 and tall > 0:
-            x, y = hips[:, :2].astype(np.float64).mean(axis=0).tolist()
+        wide, tall = max(right - left, 1.0), max(bottom - top, 1.0)
+        size = math.hypot(wide, tall)
+        joints = keypoints.tolist()
+        first, second = (joints[joint] for joint in _HIPS)
+        if min(first[2], second[2]) >= threshold and all(map(math.isfinite, (*first, *second))):
+            x, y = (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
             self._hips = (x - left) / wide, (y - top) / tall
         else:
             x, y = left + self._hips[0] * wide, top + self._hips[1] * tall
-        known = self.places[_BODY]
-        if known and not math.hypot(x - known[-1][0], y - known[-1][1]) < math.hypot(wide, tall):
-            # Farther than a body in one frame: the number went to somebody else, or people were lost from sight.
-            for places in self.places.values():
-                places.clear()
-        for joint, places in self.places.items():
+        before = self.lines[_BODY].latest
+        if math.hypot(x - before.x, y - before.y) > size:
+            # Farther than a body from one frame to the next: lost from sight, or the number went to somebody else.
+            self.lines = {joint: _Line() for joint in self.lines}
+        for joint, line in self.lines.items():
             if joint == _BODY:
-                places.append((x, y))
+                line.add(_Corner(now, x, y), _STEP * size)
             else:
-                x_joint, y_joint, score = keypoints[joint].tolist()
-                places.append((x_joint, y_joint) if score >= threshold else (math.nan, math.nan))
+                x_joint, y_joint, score = joints[joint]
+                seen = score >= threshold and math.isfinite(x_joint) and math.isfinite(y_joint)
+                line.add(_Corner(now, x_joint, y_joint) if seen else _Corner(now, math.nan, math.nan), _STEP * size)
 
-    def forget_one(self) -> None:
-        for places in self.places.values():
-            if places:
-                places.popleft()
+    def forget(self, until: int) -> None:
+        for line in self.lines.values():
+            while line.corners and line.corners[0].frame <= until:
+                line.corners.popleft()
 
 
-def _draw(canvas: Image, places: deque[tuple[float, float]], width: float, colour: Colour, frames: int) -> None:
-    # The newest first, so that the line's corners stay where they were while it grows.
-    points = np.array(places, np.float64)[::-1]
-    ages = np.arange(len(points))
-    keep = np.zeros(len(points), bool)
-    step = -(-frames // _SEGMENTS)
-    keep[(len(points) - 1 - ages) % step == 0] = True
-    keep[:1] = True
-    points, ages = points[keep], ages[keep]
-    if len(points) < 2:
+def _draw(canvas: Image, line: list[_Corner], now: int, frames: int, width: float, colour: Colour) -> None:
+    step = max(1, frames // _CORNERS)
+    # By the frame's number, so that the same corners are kept while the line grows; gaps are kept always.
+    last = len(line) - 1
+    kept = [c for place, c in enumerate(line) if place in (0, last) or c.frame % step == 0 or math.isnan(c.x)]
+    if len(kept) < 3:
         return
-    with np.errstate(all="ignore"):
-        moved = np.hypot(*(points[0] - points).T)
-    if not np.nanmax(moved, initial=0) > 2 * width:
-        return  # stands still: a blob would only hide the joint
-    freshness = 1 - ages[1:] / frames
-    ends = np.stack([points[:-1], points[1:]], axis=1)
-    draw_strokes(canvas, ends, width * (0.35 + 0.65 * freshness), [colour] * len(ends), _FRESHEST * freshness, ink=0.0)
+    corners = np.array(kept, np.float64)
+    freshness = 1 - (now - corners[:-1, 0]) / frames
+    ends = np.stack([corners[:-1, 1:], corners[1:, 1:]], axis=1)
+    widths = width * (0.35 + 0.65 * freshness)
+    draw_strokes(canvas, ends, widths, [colour] * len(ends), _FRESHEST * freshness, ink=0.0)
