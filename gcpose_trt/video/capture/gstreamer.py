@@ -1,4 +1,7 @@
-"""GStreamer pipelines: through OpenCV where it was built with GStreamer, else through the program gst-launch-1.0."""
+"""GStreamer pipelines: through OpenCV where it was built with GStreamer, else through the program gst-launch-1.0.
+
+Whatever a pipeline reads counts as live: pictures that nobody takes in time are left out.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,14 @@ import numpy as np
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.capture.feed import Device, Grabbed
 from gcpose_trt.video.capture.pipes import PipeDevice
-from gcpose_trt.video.capture.uri import Address, CaptureOptions
+from gcpose_trt.video.capture.uri import Address, CaptureOptions, mask
 
 _PROGRAM = "gst-launch-1.0"
 _INSTALL = (
     "apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+)
+_CSI_REMEDY = (
+    "it needs a Jetson, its camera on the CSI connector, and NVIDIA's plugins: apt-get install nvidia-l4t-gstreamer"
 )
 
 
@@ -84,8 +90,11 @@ def open_pipeline(
         words = shlex.split(pipeline)
     except ValueError as error:
         raise GcposeError(f"{address.shown} is not a pipeline ({error}); check its quotes") from error
+    remedy = (
+        _CSI_REMEDY if address.scheme == "csi" else f"try it: {_PROGRAM} {address.shown.partition(':')[2]} ! fakesink"
+    )
     ending = "! videoconvert ! video/x-raw,format=I420,colorimetry=bt601 ! y4menc ! fdsink fd=1"
-    return PipeDevice([program, "-q", *words, *ending.split()], address.shown, address.options.timeout_s)
+    return PipeDevice([program, "-q", *words, *ending.split()], address.shown, address.options.timeout_s, remedy)
 
 
 class OpenCvPipeline:
@@ -111,7 +120,7 @@ class OpenCvPipeline:
         self._capture = (open_capture or cv2.VideoCapture)(pipeline + ending, cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
             self._capture.release()
-            raise GcposeError(f"{shown} does not run; try it: {_PROGRAM} {pipeline} ! fakesink")
+            raise GcposeError(f"{shown} does not run; try it: {_PROGRAM} {mask(pipeline)} ! fakesink")
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.rate: float | None = rate if 0 < rate <= 1000 else None
 

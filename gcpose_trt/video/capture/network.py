@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.capture.feed import Grabbed, note
 from gcpose_trt.video.clips import upright
 
-# A picture behind is worth nothing: buffer little, decode each frame when it is complete.
-_LOW_LATENCY = {"fflags": "nobuffer+discardcorrupt", "flags": "low_delay", "analyzeduration": "1000000"}
+# Each frame is shown when it is complete. Not FFmpeg's "nobuffer": it throws away what was read to find out what the
+# stream is, often its only key frame for seconds, and saves nothing here, where a backlog is decoded at once.
+_LOW_LATENCY = {"fflags": "discardcorrupt", "flags": "low_delay", "analyzeduration": "1000000"}
 _RTSP = {"rtsp_transport": "tcp"}  # over UDP, one lost packet smears a picture; firewalls often drop all of them
 _DAMAGED = 100  # packets in a row that cannot be decoded: garbage, or a codec that is not supported
 
@@ -70,6 +73,7 @@ class NetworkDevice:
 
     def _open(self, address: str) -> Any:
         options = dict(_LOW_LATENCY)
+        began = time.monotonic()
         if address.lower().startswith("rtsp"):
             options |= _RTSP
         try:
@@ -80,9 +84,9 @@ class NetworkDevice:
                 f"the package av cannot read {scheme}://; install ffmpeg (apt-get install ffmpeg)"
             ) from error
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise GcposeError(
-                f"cannot open {self._shown}: {self._reason(error)}; check the address and the camera"
-            ) from error
+            late = time.monotonic() - began >= self._timeout_s  # FFmpeg's RTSP calls that invalid data
+            reason = self._silence() if late else _unknown_machine(error, address) or self._reason(error)
+            raise GcposeError(f"cannot open {self._shown}: {reason}; check the address and the camera") from error
 
     def _decode(self) -> Iterator[Grabbed]:
         packets = self._container.demux(self._stream)
@@ -123,6 +127,21 @@ class NetworkDevice:
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, av.error.ExitError):  # how FFmpeg calls being stopped by the time limit
-            return f"no answer within {self._timeout_s:g} s"
+            return self._silence()
         # Not str(error), which holds the address with its password.
         return getattr(error, "strerror", None) or type(error).__name__
+
+    def _silence(self) -> str:
+        return f"no answer within {self._timeout_s:g} s"
+
+
+def _unknown_machine(error: Exception, address: str) -> str:
+    """Return why a name could not be looked up, which FFmpeg only calls an input or output error; else nothing."""
+    host = urllib.parse.urlsplit(address).hostname
+    if getattr(error, "errno", None) != errno.EIO or not host:
+        return ""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as reason:
+        return f"{host} is not known ({reason.strerror})"
+    return ""

@@ -84,6 +84,6 @@ def _open_device(address: Address) -> Device:
 
 def _ffmpeg(program: str, target: str) -> list[str]:
     return [
-        *(program, "-nostdin", "-loglevel", "error", "-fflags", "nobuffer", "-i", target, "-an"),
+        *(program, "-nostdin", "-loglevel", "error", "-i", target, "-an"),
         *("-vf", "scale=out_color_matrix=bt601:out_range=tv", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"),
     ]

@@ -28,6 +28,7 @@ class PipeDevice:
         command: program and arguments. Other users of the machine can read them while it runs, passwords included.
         shown: the source's name in messages.
         timeout_s: for the first picture's header, and for each picture.
+        remedy: what to do when it fails, for messages.
 
     Raises:
         GcposeError: it cannot be started, ends at once, or writes nothing in time; with its own last words.
@@ -37,8 +38,8 @@ class PipeDevice:
     live = True
     frames: int | None = None
 
-    def __init__(self, command: Sequence[str], shown: str, timeout_s: float) -> None:
-        self._shown, self._timeout_s, self._stopping = shown, timeout_s, False
+    def __init__(self, command: Sequence[str], shown: str, timeout_s: float, remedy: str = "check it") -> None:
+        self._shown, self._timeout_s, self._remedy, self._stopping = shown, timeout_s, remedy, False
         self.warnings: list[str] = []
         self._words: deque[str] = deque(maxlen=30)
         try:
@@ -57,7 +58,7 @@ class PipeDevice:
         self._reader = Y4mReader(self._receive)
         try:
             if not self._reader.read_header():
-                raise GcposeError(f"{shown} ended at once{self._reason()}; check it")
+                raise GcposeError(f"{shown} ended at once{self._reason()}; {self._remedy}")
         except BaseException:
             self.release()
             raise
@@ -69,7 +70,7 @@ class PipeDevice:
         if image is not None:
             return Grabbed(image, time.perf_counter())
         if not self._stopping and self._exit_code() != 0:
-            raise GcposeError(f"lost {self._shown}{self._reason()}; check it")
+            raise GcposeError(f"lost {self._shown}{self._reason()}; {self._remedy}")
         return None
 
     def interrupt(self) -> None:
@@ -103,7 +104,9 @@ class PipeDevice:
             if self._stopping:
                 return b""
             if time.monotonic() > deadline:
-                raise GcposeError(f"{self._shown} sent no picture for {self._timeout_s:g} s{self._reason()}; check it")
+                raise GcposeError(
+                    f"{self._shown} sent no picture for {self._timeout_s:g} s{self._reason()}; {self._remedy}"
+                )
         return os.read(pipe, count)
 
     def _exit_code(self) -> int | None:
@@ -121,7 +124,7 @@ class PipeDevice:
     def _reason(self) -> str:
         if self._process.poll() is not None:
             self._listener.join(_PATIENCE_S)
-        # GStreamer's errors are followed by where in its source they were found, and by how it then shut down.
+        # GStreamer's first error is followed by where in its source that was found, and by what failed because of it.
         told = [words for words in self._words if words.startswith(("ERROR", "WARNING: erroneous"))]
-        words = (told or list(self._words))[-1:]
+        words = told[:1] or list(self._words)[-1:]
         return f" ({words[0].rstrip('.')})" if words else ""

@@ -71,7 +71,8 @@ class TransformedCapture:
         if frame.time_s < self._due - _EARLY * step:
             return False
         # From when it was due, so that the rate is met on average; after a gap, from now.
-        self._due = max(self._due + step, frame.time_s + (1.0 - 2 * _EARLY) * step)
+        late = frame.time_s > self._due + step
+        self._due = (frame.time_s if late else self._due) + step
         return True
 
     def _made(self, frame: Frame) -> Frame:
