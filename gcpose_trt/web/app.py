@@ -12,8 +12,8 @@ from aiohttp import web
 
 from gcpose_trt.web.answers import health, prometheus, settings, snapshot, statistics
 from gcpose_trt.web.files import File, respond
-from gcpose_trt.web.gate import COOKIE, FILES, LOCAL, add_headers, let_in, login, login_page, logout, one_line_errors
-from gcpose_trt.web.hub import HUB, Hub
+from gcpose_trt.web.gate import FILES, LOCAL, add_headers, let_in, login, login_page, logout, one_line_errors
+from gcpose_trt.web.hub import HUB, Hub, reset
 from gcpose_trt.web.limits import one_line
 from gcpose_trt.web.socket import socket as websocket
 from gcpose_trt.web.stream import stream
@@ -24,17 +24,16 @@ _FULL = (
 )
 
 
-def build(hub: Hub, files: Mapping[str, File], local: bool, port: int) -> web.Application:
+def build(hub: Hub, files: Mapping[str, File], local: bool) -> web.Application:
     """Return the application.
 
     Args:
         hub: what requests share.
         files: of the page.
         local: whether only this machine reaches it.
-        port: names the cookie, for cookies of all ports of a host lie together.
     """
     app = web.Application(middlewares=[one_line_errors, let_in], client_max_size=hub.limits.body_bytes)
-    app[HUB], app[FILES], app[LOCAL], app[COOKIE] = hub, files, local, f"gcpose_session_{port}"
+    app[HUB], app[FILES], app[LOCAL] = hub, files, local
     app.on_response_prepare.append(add_headers)
     add = app.router
     add.add_get("/", _index)
@@ -100,7 +99,7 @@ class Door(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection without waiting for the client."""
         if self._transport is not None:
-            self._transport.abort()
+            reset(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -173,9 +172,11 @@ class House:
         if self._listener is not None:
             self._listener.close()
         await self.hub.stop()
+        await self._runner.cleanup()
         for door in list(self.doors):
             door.abort()
-        await self._runner.cleanup()
+        while self.doors:  # a turn of the loop closes them
+            await asyncio.sleep(0)
 
 
 def _logger(journal: Callable[[str], None]) -> logging.Logger:

@@ -22,7 +22,7 @@ class Outbox:
     Used in the server's thread only.
     """
 
-    def __init__(self, session: str | None = None) -> None:
+    def __init__(self, session: str = "") -> None:
         self.session = session
         self.ended = False
         self._slots: dict[Any, Any] = {}

@@ -35,7 +35,6 @@ _OPEN = ("/login", "/healthz")
 _TEXTS = {404: "there is nothing here; the page is at /", 405: "this address does not take this method; see the README"}
 FILES = web.AppKey("files", Mapping[str, File])
 LOCAL = web.AppKey("local", bool)
-COOKIE = web.AppKey("cookie", str)
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -99,9 +98,7 @@ async def _authorize(request: web.Request, hub: Hub) -> None:
     Raises:
         web.HTTPException: it does not.
     """
-    session = request.cookies.get(request.app[COOKIE], "")
-    if session and hub.auth.knows(session):
-        request["session"] = session
+    if hub.auth.knows(hub.session(request)):
         return
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
@@ -159,7 +156,7 @@ async def login(request: web.Request) -> web.Response:
         return _login_again(request, 429, "Too many wrong tokens. Wait a minute, then try again.", headers)
     response = web.Response(status=303, headers={"Location": "./"})
     # Strict: no other site's link or form carries it. Not Secure: the page is served without TLS, by whom it may.
-    response.set_cookie(request.app[COOKIE], hub.auth.open_session(), httponly=True, samesite="Strict", path="/")
+    response.set_cookie(hub.cookie, hub.auth.open_session(), httponly=True, samesite="Strict", path="/")
     return response
 
 
@@ -174,10 +171,10 @@ def _login_again(request: web.Request, status: int, text: str, headers: dict[str
 async def logout(request: web.Request) -> web.Response:
     """POST /logout: the session ends, with all that it watches."""
     hub = request.app[HUB]
-    session = request.get("session")
-    if session is not None:
+    session = hub.session(request)
+    if hub.auth.knows(session):
         hub.auth.close_session(session)
         hub.end_clients(session)
     response = web.Response(status=303, headers={"Location": "login" if hub.auth.required else "./"})
-    response.del_cookie(request.app[COOKIE], path="/")
+    response.del_cookie(hub.cookie, path="/")
     return response

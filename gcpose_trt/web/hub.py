@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ class Hub:
         journal: takes lines about what went wrong.
         threshold: joints below this confidence are not drawn.
         skeleton: the joints' meaning.
+        cookie: name of the one that holds a session.
     """
 
     def __init__(
@@ -55,11 +58,12 @@ class Hub:
         journal: Journal,
         threshold: float,
         skeleton: Skeleton,
+        cookie: str,
     ) -> None:
         self.controls, self.snapshot = controls, snapshot
         self.sources, self.channels = list(sources), channels
         self.auth, self.limits, self.journal = auth, limits, journal
-        self.threshold, self.skeleton = threshold, skeleton
+        self.threshold, self.skeleton, self.cookie = threshold, skeleton, cookie
         self.streams: set[Outbox] = set()
         self.sockets: set[Outbox] = set()
         self.counts = Counts()
@@ -67,6 +71,10 @@ class Hub:
         self._stopping = False
         # Two: a slow snapshot does not keep the statistics waiting.
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="page-work")
+
+    def session(self, request: web.Request) -> str:
+        """Return the session that a request names, known or not; empty: none."""
+        return request.cookies.get(self.cookie, "")
 
     async def work(self, function: Callable[..., Value], *arguments: Any) -> Value:
         """Run a function that takes milliseconds beside the server's thread."""
@@ -95,7 +103,8 @@ class Hub:
         if self._stopping or len(crowd) >= most:
             self.counts.refused += 1
             raise web.HTTPServiceUnavailable(text=f"{most} clients watch already; try again when one has left")
-        outbox = Outbox(request.get("session"))
+        session = self.session(request)
+        outbox = Outbox(session if self.auth.knows(session) else "")
         crowd.add(outbox)
         try:
             yield outbox
@@ -114,8 +123,7 @@ class Hub:
             if transport is not None:
                 self.counts.dropped += 1
                 self.journal(f"{request.remote} was too slow for {request.path} and was dropped")
-                # Not close(): that would wait until the client takes what is left.
-                transport.abort()
+                reset(transport)
 
         alarm = asyncio.get_running_loop().call_later(self.limits.drain_s, cut)
         try:
@@ -149,6 +157,7 @@ class Hub:
         """Tell the statistics and changed settings again and again; never ends."""
         while True:
             try:
+                self._renew_sessions()
                 await self.tell_settings()
                 if self.sockets:
                     self.tell("statistics", await self.statistics())
@@ -156,6 +165,12 @@ class Hub:
                 # The page shows old numbers; the pipeline and the video go on.
                 self.journal(f"no statistics ({one_line(error)})")
             await asyncio.sleep(self.limits.statistics_s)
+
+    def _renew_sessions(self) -> None:
+        for outbox in (*self.streams, *self.sockets):
+            # Who watches is not idle.
+            if outbox.session and not self.auth.knows(outbox.session):
+                outbox.end()
 
     def end_clients(self, session: str | None = None) -> None:
         """Have all clients leave, or those of one session."""
@@ -175,6 +190,16 @@ class Hub:
     def close(self) -> None:
         """End the threads."""
         self._workers.shutdown(wait=True, cancel_futures=True)
+
+
+def reset(transport: asyncio.BaseTransport) -> None:
+    """Cut a connection, and have the system forget what the client has not taken."""
+    if isinstance(transport, asyncio.WriteTransport):
+        connection = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Not close(): that would wait until the client takes what is left.
+        transport.abort()
 
 
 HUB = web.AppKey("hub", Hub)

@@ -148,8 +148,10 @@ class WebServer:
             self.journal,
             self._threshold,
             self._skeleton,
+            # The port in its name, for a browser keeps the cookies of all ports of a host together.
+            f"gcpose_session_{self.address[1]}",
         )
-        house = House(hub, build(hub, read_files(self._page or PAGE), self._local, self.address[1]))
+        house = House(hub, build(hub, read_files(self._page or PAGE), self._local))
         teller = asyncio.ensure_future(hub.tell_statistics())
         try:
             await house.open(listener)

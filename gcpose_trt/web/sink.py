@@ -52,8 +52,8 @@ class WebSink:
         due = self._due.get(stream, now)
         if now < due:
             return
-        # From when it was due, not from now: frames at 30 a second become 20, not 15.
-        self._due[stream] = max(due + self._period, now)
+        # From when it was due, not from now: frames at 30 a second become 20, not 15. After a pause there is no burst.
+        self._due[stream] = (due if now < due + self._period else now) + self._period
         try:
             self._server.publish(result, self._quality)
         except Exception as error:

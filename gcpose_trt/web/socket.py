@@ -72,9 +72,14 @@ class _Client:
     async def _write(self) -> None:
         """Send what waits until the end."""
         hub, outbox = self._hub, self._outbox
+        sent: Published | None = None
         try:
             while not outbox.ended:
                 for item in await outbox.get(60.0):
+                    if isinstance(item, Published):
+                        if item is sent:
+                            continue
+                        sent = item
                     text = item.message() if isinstance(item, Published) else item
                     async with hub.in_time(self._request):
                         await self._connection.send_str(text)

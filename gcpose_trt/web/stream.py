@@ -33,16 +33,21 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _send(hub: Hub, request: web.Request, response: web.StreamResponse, channel: Channel, outbox: Outbox) -> None:
+    sent: Published | None = None
     while not outbox.ended:
         items = await outbox.get(hub.limits.repeat_s)
         if outbox.ended:
             return
         published: Published | None = items[-1] if items else channel.latest
-        if published is None:
+        # The same again is for silence only.
+        if published is None or (items and published is sent):
             continue
+        sent = published
         blur = hub.controls.settings.blur_heads
         try:
-            part = published.ready(blur) or await hub.work(published.part, blur)
+            part = published.ready(blur)
+            if part is None:
+                part = await hub.work(published.part, blur)
         except Exception as error:
             hub.journal(f"a frame could not be sent ({one_line(error)})")
             continue
