@@ -42,7 +42,10 @@ class Y4mReader:
                 return False
             if not self._buffer.startswith(_MAGIC):
                 return True
-            self._parse(self._line())
+            line = self._line()
+            if line is None:
+                return False
+            self._parse(line)
 
     def read(self) -> Image | None:
         """Return the next picture, (H, W, 3) BGR uint8, or None at the end, also where that cuts a picture.
@@ -52,7 +55,10 @@ class Y4mReader:
         """
         if not self.read_header():
             return None
-        if not self.size[0] or not self._line().startswith(b"FRAME"):
+        line = self._line()
+        if line is None:
+            return None
+        if not self.size[0] or not line.startswith(b"FRAME"):
             raise GcposeError("what came through the pipe is not YUV4MPEG2; check the pipeline")
         strides = self._find_strides()
         data = strides and self._take(_length(strides, self.size[1]))
@@ -89,13 +95,16 @@ class Y4mReader:
                 self._strides = tight if after in (b"", b"FRAME", _MAGIC[:5]) else padded
         return self._strides
 
-    def _line(self) -> bytes:
+    def _line(self) -> bytes | None:
+        """Return a line without its end; nothing where it is too long to be one, None where the stream ends in it."""
         while True:
             end = self._buffer.find(b"\n", 0, _LINE)
             if end >= 0:
                 return self._take(end + 1)[:-1]
-            if len(self._buffer) >= _LINE or not self._fill(len(self._buffer) + 1):
+            if len(self._buffer) >= _LINE:
                 return b""
+            if not self._fill(len(self._buffer) + 1):
+                return None
 
     def _fill(self, count: int) -> bool:
         while len(self._buffer) < count:

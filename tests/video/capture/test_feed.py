@@ -114,7 +114,7 @@ def test_opening_that_fails_or_hangs() -> None:
         may_open.wait(30)
         return device
 
-    with pytest.raises(GcposeError, match="did not answer within 0.1 s; check"):
+    with pytest.raises(GcposeError, match=r"did not answer within 0\.1 s; check"):
         FeedCapture("camera", "0", hang, timeout_s=0.1)
     may_open.set()
     assert device.freed.wait(30)  # what opens too late is not left open
