@@ -80,3 +80,8 @@ def test_smoothing_moves_joints_and_not_the_truth(estimator: PoseEstimator) -> N
     assert len(raw) == len(smooth_) > 0
     moved = np.abs(raw.keypoints[..., :2] - smooth_.keypoints[..., :2]).max()
     assert 0 < moved < 50
+
+
+def test_quantized_files_say_so() -> None:
+    with PoseEstimator("mobile", precision="int8", threads=1) as quantized:
+        assert (quantized.precision, quantized.device) == ("int8", "cpu")
