@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 
 _FORGET_S = 1.0  # who was away this long starts anew
 _SHORTEST_S = 1e-3  # two frames of one time stamp: a clock coarser than the camera
-_CUTOFF_HZ = 0.5  # of a still joint at strength 1
+# The three constants of the filter were chosen from a table of jitter against lag that benchmarks/tracking.py prints.
+_CUTOFF_HZ = 0.3  # of a still joint at strength 1
 _RESPONSE = 10.0  # Hz that the cutoff rises for each size a second of speed, at strength 1
-_SPEED_HZ = 1.5  # cutoff of the speed's own low-pass
+_SPEED_HZ = 0.7  # cutoff of the speed's own low-pass
 _BOX = 3.0  # cutoffs of boxes are so much higher: they are smoothed lightly
 
 
@@ -30,7 +31,7 @@ class Smoother:
     somebody near and somebody far, and time in seconds, so that it does the same at any frame rate. Confidences stay as
     they are. A box is moved as one, and less than joints.
 
-    The cutoff of a joint at strength s is (0.5 Hz + 10 Hz x speed) / s^2: at 0 nothing is changed at all.
+    The cutoff of a joint at strength s is (0.3 Hz + 10 Hz x speed) / s^2: at 0 nothing is changed at all.
 
     After a step back in time, or of more than a second without somebody, that person starts anew. Not for several
     threads at once, except that `strength` may be set from any.

@@ -31,8 +31,10 @@ class TrackerOptions:
         confirm_s: see `sure_score`. Until then one miss for as long ends the track.
         max_gap_s: how long someone may be out of sight and come back as the same; less for those whose scores were
             below `sure_score`, in proportion.
-        max_step_s: frames further apart than this, or as much back in time, have nothing to do with each other.
+        max_step_s: frames further apart than this have nothing to do with each other.
         duplicate: similarity to somebody who is followed from which a person is not born as somebody new.
+        absence: part of the similarity that is lost on the way to `max_gap_s` out of sight: of two who could be a
+            person, it is the one seen last.
         agility: how much the velocity changes: standard deviation, sizes a second, gained in one second.
         speed: standard deviation of the velocity of someone new, sizes a second.
         noise: standard deviation of boxes' centres and sides.
@@ -46,12 +48,13 @@ class TrackerOptions:
     max_gap_s: float = 1.0
     max_step_s: float = 3.0
     duplicate: float = 0.6
-    agility: float = 1.0
+    absence: float = 0.3
+    agility: float = 0.5
     speed: float = 1.0
-    noise: float = 0.04
+    noise: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("min_similarity", "joints", "birth_score", "sure_score", "duplicate"):
+        for name in ("min_similarity", "joints", "birth_score", "sure_score", "duplicate", "absence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise GcposeError(f"tracker option {name} is {getattr(self, name)}; choose a number from 0 to 1")
         for name in ("confirm_s", "max_gap_s", "max_step_s", "agility", "speed", "noise"):
@@ -160,7 +163,9 @@ class Tracker:
         by_boxes = iou(np.hstack([centre - sides / 2, centre + sides / 2]), boxes)
         # Where joints are guesses the boxes decide.
         share = self.options.joints * np.minimum(weight / 0.1, 1)
-        return share * by_joints + (1 - share) * by_boxes
+        absent = np.minimum(self._unseen_s / max(self.options.max_gap_s, 1e-9), 1)
+        likeness: Floats = share * by_joints + (1 - share) * by_boxes
+        return likeness * (1 - self.options.absence * absent)[:, None]
 
     def _assign(self, similarity: Floats, scores: Floats, sane: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return each person's track (N,), or -1."""

@@ -142,7 +142,7 @@ def test_people_without_a_place_are_left_alone() -> None:
     assert ids(tracker, poses, 0.2) == [1, 2]
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=None, max_examples=12, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_comes_ids_are_unique_and_memory_is_bounded(seed: int) -> None:
     rng = np.random.default_rng(seed)
