@@ -59,7 +59,7 @@ class FileCapture:
                 except GcposeError as error:
                     self._last = Reading(Status.ERROR, message=str(error))
                 else:
-                    if frame is not None:
+                    if frame is not None and not self._closed:
                         return Reading(Status.OK, frame)
                     self._last = Reading(Status.END)
                 self._release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -231,33 +232,42 @@ def _shaded(colour: Colour, factor: float) -> Colour:
 
 def _capsule(image: Image, start: Points, end: Points, first: float, second: float, colour: Colour) -> None:
     """Draw a limb that is round at both ends and lighter along its middle."""
-    for narrow, shade in ((1.0, 0.78), (0.8, 0.95), (0.45, 1.1)):
+    for narrow, shade in ((1.0, 0.82), (0.65, 1.05)):
         drawn = _shaded(colour, shade)
         _cone(image, start, end, first * narrow, second * narrow, drawn)
 
 
 def _cone(image: Image, start: Points, end: Points, first: float, second: float, colour: Colour) -> None:
-    along = end - start
-    across = np.array((-along[1], along[0])) / max(float(np.hypot(*along)), 1e-6)
-    corners = np.stack((start + first * across, end + second * across, end - second * across, start - first * across))
-    cv2.fillConvexPoly(image, _fixed(corners), colour, cv2.LINE_AA, _SHIFT)
-    for centre, radius in ((start, first), (end, second)):
-        _ellipse(image, centre, (radius, radius), colour)
+    # Plain numbers: NumPy takes longer to begin than these few take.
+    (x1, y1), (x2, y2) = start.tolist(), end.tolist()
+    length = max(math.hypot(x2 - x1, y2 - y1), 1e-6)
+    across, down = (y1 - y2) / length, (x2 - x1) / length
+    corners = (
+        (x1 + first * across, y1 + first * down),
+        (x2 + second * across, y2 + second * down),
+        (x2 - second * across, y2 - second * down),
+        (x1 - first * across, y1 - first * down),
+    )
+    outline = np.array([(_fixed(x), _fixed(y)) for x, y in corners], np.int32)
+    cv2.fillConvexPoly(image, outline, colour, cv2.LINE_AA, _SHIFT)
+    _ellipse(image, (x1, y1), (first, first), colour)
+    _ellipse(image, (x2, y2), (second, second), colour)
 
 
 def _hull(image: Image, corners: Points, grow: float, colour: Colour) -> None:
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = grow * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-    outline = cv2.convexHull(_fixed((corners[:, None] + circle).reshape(-1, 2)))
+    points = (corners[:, None] + circle).reshape(-1, 2)
+    outline = cv2.convexHull(np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32))
     cv2.fillConvexPoly(image, outline, colour, cv2.LINE_AA, _SHIFT)
 
 
-def _ellipse(image: Image, centre: Points, radii: tuple[float, float], colour: Colour) -> None:
-    x, y = _fixed(np.asarray(centre)[None])[0]
+def _ellipse(image: Image, centre: Points | tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
+    x, y = centre
     axes = (max(1, round(radii[0] * 2**_SHIFT)), max(1, round(radii[1] * 2**_SHIFT)))
-    cv2.ellipse(image, (int(x), int(y)), axes, 0, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
+    cv2.ellipse(image, (_fixed(x), _fixed(y)), axes, 0, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
+def _fixed(position: float) -> int:
     # OpenCV counts from a pixel's centre, poses from its corner.
-    return np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32)
+    return round((float(position) - 0.5) * 2**_SHIFT)

@@ -189,7 +189,7 @@ def test_the_last_words_of_a_program_are_the_message(program: Callable[[str], li
 def test_a_program_that_says_nothing(program: Callable[[str], list[str]]) -> None:
     with pytest.raises(GcposeError, match=r"sent no picture for 0.5 s.*; check it"):
         feed(program("time.sleep(60)"), timeout_s=0.5)
-    capture = feed(program(FRAMES + "time.sleep(60)"), timeout_s=3.0)
+    capture = feed(program(FRAMES + "time.sleep(60)"), timeout_s=2.0)
     device = capture._device
     assert isinstance(device, PipeDevice)
     assert take(capture, lambda reading: reading.status is Status.ERROR).message.startswith("srt://camera sent no")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,11 @@ def test_the_grammar_names_every_option() -> None:
     for word in ("size=", "fps=", "flip=", "loop=", "codec=", "timeout=", "reconnect=", "pattern://", "gst:", "csi://"):
         assert word in GRAMMAR
     assert max(map(len, GRAMMAR.splitlines())) < 120
+
+
+def test_the_grammar_loads_no_library() -> None:
+    code = (
+        "import sys; import gcpose_trt.video.capture as c; c.GRAMMAR; print('cv2' in sys.modules, 'av' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False"]
