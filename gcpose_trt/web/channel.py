@@ -161,7 +161,7 @@ class Channel:
 
     def _announce(self) -> None:
         # One call waits in the server's thread at most, however far that lies behind.
-        if not self._posted:
+        if not self._posted and (self.viewers or self.listeners):
             self._posted = True
             if not self._post(self._deliver):
                 self._posted = False

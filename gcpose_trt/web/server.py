@@ -64,7 +64,7 @@ class WebServer:
         log: Callable[[str], None] = _to_stderr,
         page: Path | None = None,
     ) -> None:
-        _check_packages()
+        check_packages()
         self._host, self._port = host, port
         self._local = is_loopback(resolve(host, port)[1])
         if token is not None:
@@ -225,7 +225,8 @@ def _described(context: dict[str, Any]) -> str:
     return f"{message} ({one_line(error) or type(error).__name__})" if error is not None else message
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Raise a MissingDependencyError unless what the page needs is installed."""
     try:
         import aiohttp  # noqa: F401
     except ImportError as error:

@@ -99,7 +99,8 @@ class _Client:
             if not self._bucket.take():
                 self._hub.journal(f"{self._request.remote} sent too many messages and was dropped")
                 self._hub.counts.dropped += 1
-                await self._connection.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                async with self._hub.in_time(self._request):
+                    await self._connection.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
                 return
             if message.type is WSMsgType.PING:
                 async with self._hub.in_time(self._request):

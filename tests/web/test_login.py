@@ -93,6 +93,26 @@ def test_the_login_page(serve: Serve) -> None:
     assert not any(TOKEN in line or "wrong-token" in line for line in serving.lines)
 
 
+def test_a_session_that_made_room_ends_what_it_watches(serve: Serve) -> None:
+    serving = serve(token=TOKEN, limits=Limits(sessions=1, statistics_s=0.02))
+
+    async def main(session: aiohttp.ClientSession) -> None:
+        await session.post("/login", data={"token": TOKEN}, allow_redirects=False)
+        async with session.ws_connect("/ws") as socket:
+            for _ in range(3):
+                await next_message(socket, "statistics")
+            await session.post("/login", data={"token": TOKEN}, allow_redirects=False)
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+            assert message.data == 1001
+        # Who gives the token with each request has no session to lose.
+        async with session.ws_connect("/ws", headers=BEARER) as socket:
+            for _ in range(3):
+                await next_message(socket, "statistics")
+
+    serving.run(main)
+
+
 def test_a_session_is_not_for_all_to_name(serve: Serve) -> None:
     serving = serve(token=TOKEN)
     name = f"gcpose_session_{serving.server.address[1]}"
