@@ -89,6 +89,8 @@ def _put(region: NDArray[np.uint8], text: str, letter: int, brightness: int) -> 
         text = text.removesuffix("..")[:-1] + ".."
         mask = text_mask(text, letter)
     mask = mask[: region.shape[0], : region.shape[1]]
+    if not mask.size:
+        return
     region[: mask.shape[0], : mask.shape[1]] = cv2.convertScaleAbs(mask, alpha=brightness / 255)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gcpose_trt.pose.drawing.strokes import INK, Image
+from gcpose_trt.pose.drawing.strokes import INK, Image, blend
 from gcpose_trt.pose.drawing.text import text_mask
 from gcpose_trt.pose.skeleton import COCO17, Colour
 
@@ -72,24 +72,13 @@ def draw_tag(canvas: Image, box: NDArray[np.float32], score: float | None, track
             _darken(region, 0.75)
         else:
             region[:] = ground
-        write(region[pad : pad + len(mask), pad : pad + mask.shape[1]], mask, ink)
+        blend(region[pad : pad + len(mask), pad : pad + mask.shape[1]], mask, ink)
         left += mask.shape[1] + 2 * pad
 
 
 def tag_height(shape: tuple[int, ...]) -> int:
     """Return the height in pixels of a capital letter on a tag, in a picture of this shape."""
     return max(7, round(0.42 * math.hypot(shape[0], shape[1]) ** 0.48))
-
-
-def write(region: Image, mask: NDArray[np.uint8], colour: Colour) -> None:
-    """Blend `colour` onto `region` (h, w, 3) as far as `mask` (h, w) covers it; the smaller of both counts."""
-    height, width = min(len(region), len(mask)), min(region.shape[1], mask.shape[1])
-    if not height or not width:
-        return
-    region, weight = region[:height, :width], cv2.merge([mask[:height, :width]] * 3)
-    paint = np.full(region.shape, colour, np.uint8)
-    below = cv2.multiply(region, cv2.bitwise_not(weight), scale=1 / 255)
-    region[:] = cv2.add(cv2.multiply(paint, weight, scale=1 / 255), below)
 
 
 def _parts(

@@ -79,8 +79,8 @@ class HeadBlur:
 
 def _elsewhere(regions: Regions, known: Regions) -> Regions:
     """Return the `regions` whose centre is in none of the `known` ones."""
-    apart = np.abs(regions[:, None, :2] - known[None, :, :2]) > 0.7 * known[None, :, 2:]
-    return regions[apart.any(axis=2).all(axis=1)]
+    inside = np.abs(regions[:, None, :2] - known[None, :, :2]) <= 0.7 * known[None, :, 2:]
+    return regions[~np.any(np.all(inside, axis=2), axis=1)]
 
 
 def head_regions(poses: PoseFrame, threshold: float) -> Regions:
@@ -174,7 +174,7 @@ def _from_shoulders(seen: dict[int, _Point], size: float) -> list[float] | None:
         if length > size:
             up = (x - below[0]) / length, (y - below[1]) / length
     # One shoulder leaves open on which side of it the head is.
-    reach = size * (0.8 if len(shoulders) == 2 else 1.1)
+    reach = size * (0.8 if len(shoulders) == 2 else 1.5)
     return [x + 0.85 * size * up[0], y + 0.85 * size * up[1], reach, reach]
 
 

@@ -47,9 +47,10 @@ def joint_opacity(scores: NDArray[np.float32], threshold: float, certain: float)
 
 def line_width(box: NDArray[np.float32], shape: tuple[int, ...]) -> float:
     """Return a limb's width in pixels for a person with this box in a picture of this shape."""
-    sides = np.clip(np.nan_to_num(box[2:].astype(np.float64) - box[:2]), 1, max(shape))
+    left, top, right, bottom = np.nan_to_num(box.astype(np.float64)).tolist()
+    person = math.sqrt(min(max(right - left, 1), max(shape)) * min(max(bottom - top, 1), max(shape)))
     frame = math.hypot(shape[0], shape[1])
-    return float(np.clip(0.022 * math.sqrt(sides[0] * sides[1]), max(1.0, 0.0016 * frame), max(1.5, 0.007 * frame)))
+    return min(max(0.022 * person, max(1.0, 0.0016 * frame)), max(1.5, 0.007 * frame))
 
 
 def _plan(skeleton: Skeleton) -> tuple[NDArray[np.int64], list[Colour], NDArray[np.float64]]:

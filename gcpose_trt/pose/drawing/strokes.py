@@ -19,6 +19,7 @@ _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 _FEW, _MANY = (np.linspace(np.pi / 2, 3 * np.pi / 2, points) for points in (5, 11))
 _LEVELS = 10  # steps of opacity: lines of the same step are blended together
 _CALL = 10_000  # pixels that could be blended while a call into OpenCV gets going
+_PIECES = 6  # of a long line that are blended one by one
 _FINE = 7.0  # pixels: narrower ends look round with few corners
 
 
@@ -69,6 +70,61 @@ def draw_strokes(
             _fill(layer, inner[batch] - corner, outer[batch] - corner if ink > 0 else None, paints[batch])
             if layer is not region:
                 cv2.addWeighted(layer, opacity, region, 1 - opacity, 0, dst=region)
+
+
+def draw_way(
+    canvas: Image,
+    points: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    opacities: NDArray[np.float64],
+    colour: Colour,
+) -> None:
+    """Draw a line through points onto `canvas`; its parts do not shine through where they meet.
+
+    Args:
+        canvas: (H, W, 3) BGR uint8, changed.
+        points: (P, 2) continuous pixels; a point that is not finite or far outside the picture is a gap.
+        widths: (P - 1,) pixels, of each part.
+        opacities: (P - 1,) 0..1; where parts overlap, the later one's counts.
+        colour: of the line.
+    """
+    with np.errstate(invalid="ignore"):
+        near = np.asarray(np.all(np.abs(points) < 4 * sum(canvas.shape), axis=1))
+    shown = np.flatnonzero(near[:-1] & near[1:])
+    if not len(shown):
+        return
+    parts = _outlines(np.stack([points[shown], points[shown + 1]], axis=1), widths[shown])
+    left, top = np.maximum((parts.min(axis=(0, 1)) >> _SHIFT) - 1, 0).tolist()
+    right, bottom = np.minimum((parts.max(axis=(0, 1)) >> _SHIFT) + 3, canvas.shape[1::-1]).tolist()
+    if left >= right or top >= bottom:
+        return
+    mask: NDArray[np.uint8] = np.zeros((bottom - top, right - left), np.uint8)
+    for part, opacity in zip(
+        parts - np.array((left << _SHIFT, top << _SHIFT), np.int32), opacities[shown], strict=True
+    ):
+        cv2.fillConvexPoly(mask, part, round(255 * float(opacity)), cv2.LINE_AA, _SHIFT)
+    # Across a large picture a thin line fills little of the region around it: blend it piece by piece.
+    pieces = np.linspace(0, max(mask.shape), _PIECES + 1).astype(int).tolist()
+    for start, stop in pairwise(pieces):
+        piece = mask[:, start:stop] if mask.shape[1] >= mask.shape[0] else mask[start:stop]
+        x, y, width, height = cv2.boundingRect(piece) if piece.size else (0, 0, 0, 0)
+        if mask.shape[1] >= mask.shape[0]:
+            x += start
+        else:
+            y += start
+        part_of = (slice(y, y + height), slice(x, x + width))
+        blend(canvas[top:bottom, left:right][part_of], mask[part_of], colour)
+
+
+def blend(region: Image, mask: NDArray[np.uint8], colour: Colour) -> None:
+    """Blend `colour` onto `region` (h, w, 3) as far as `mask` (h, w) covers it; the smaller of both counts."""
+    height, width = min(len(region), len(mask)), min(region.shape[1], mask.shape[1])
+    if not height or not width:
+        return
+    region, weight = region[:height, :width], cv2.merge([mask[:height, :width]] * 3)
+    paint = np.full(region.shape, colour, np.uint8)
+    below = cv2.multiply(region, cv2.bitwise_not(weight), scale=1 / 255)
+    region[:] = cv2.add(cv2.multiply(paint, weight, scale=1 / 255), below)
 
 
 def _fill(layer: Image, inner: NDArray[np.int32], outer: NDArray[np.int32] | None, colours: Sequence[Colour]) -> None:

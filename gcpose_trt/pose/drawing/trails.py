@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.drawing.labels import track_colour
 from gcpose_trt.pose.drawing.skeletons import line_width
-from gcpose_trt.pose.drawing.strokes import Image, draw_strokes
+from gcpose_trt.pose.drawing.strokes import Image, draw_way
 from gcpose_trt.pose.skeleton import COCO17, Colour
 from gcpose_trt.pose.types import PoseFrame
 
@@ -140,6 +140,5 @@ def _draw(canvas: Image, line: list[_Corner], now: int, frames: int, width: floa
         return
     corners = np.array(kept, np.float64)
     freshness = 1 - (now - corners[:-1, 0]) / frames
-    ends = np.stack([corners[:-1, 1:], corners[1:, 1:]], axis=1)
     widths = width * (0.35 + 0.65 * freshness)
-    draw_strokes(canvas, ends, widths, [colour] * len(ends), _FRESHEST * freshness, ink=0.0)
+    draw_way(canvas, corners[:, 1:], widths, _FRESHEST * freshness, colour)
