@@ -70,9 +70,8 @@ class MqttSink:
             self._client.connect(self._broker.host, self._broker.port, keepalive=_KEEPALIVE_S)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise GcposeError(
-                f"no connection to {self.address} ({reason}); check host and port, and that it runs"
-            ) from (error)
+            hint = "check host and port, and that it runs"
+            raise GcposeError(f"no connection to {self.address} ({reason}); {hint}") from error
         self._client.loop_start()
         answered = self._answered.wait(_CONNECT_S)
         if answered and self._refusal is None:

@@ -74,7 +74,7 @@ class WindowSink:
                 self._on_close()
 
     def _close(self) -> None:
-        self._closed = True
+        self._closed, self.needs_picture = True, False  # nothing more need be drawn
         if self._open:
             self._open.clear()
             cv2.destroyAllWindows()

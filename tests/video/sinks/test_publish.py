@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.video.sinks import MqttSink, publish
 from gcpose_trt.video.sinks.broker import parse_broker
-from tests.video.sinks.common import NOBODY, result
+from tests.video.sinks.common import result
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 pytest.importorskip("paho.mqtt.client")
@@ -51,7 +50,7 @@ class Mosquitto:
     def __init__(self, folder: Path, *settings: str) -> None:
         self.port = free_port()
         self._configuration = folder / "mosquitto.conf"
-        self._configuration.write_text("\n".join([f"listener {self.port} 127.0.0.1", *settings, ""]))
+        self._configuration.write_text("\n".join(["user root", f"listener {self.port} 127.0.0.1", *settings, ""]))
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -153,14 +152,13 @@ def test_a_broker_that_stalls_costs_only_its_messages(
 ) -> None:
     monkeypatch.setattr(publish, "OUTBOX", 10)
     monkeypatch.setattr(publish, "_FLUSH_S", 0.1)
-    noise = np.random.default_rng(0).random
-    crowd = type(NOBODY)(noise((40, 4)), np.full(40, 0.5), noise((40, 17, 3)))
+    monkeypatch.setattr(publish, "encode", lambda *_: bytes(1 << 20))
     with MqttSink(f"mqtt://127.0.0.1:{broker.port}/poses?qos={qos}", log=lambda line: None) as sink:
         sink.write(result())
         assert broker.process is not None
         broker.process.send_signal(signal.SIGSTOP)
         for index in range(1000):  # until the system's buffers of a connection are full
-            sink.write(result(index, poses=crowd))
+            sink.write(result(index))
             if sink.dropped > 5:
                 break
         assert sink.dropped > 5
@@ -194,7 +192,7 @@ def test_passwords(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     passwords.chmod(0o644)
     tmp_path.chmod(0o755)
-    secured = Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}", "user root")
+    secured = Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
     try:
         with MqttSink(f"mqtt://me:p%40ss%20w%2Frd@127.0.0.1:{secured.port}/poses") as sink:
             sink.write(result())
@@ -202,6 +200,28 @@ def test_passwords(tmp_path: Path) -> None:
         with pytest.raises(GcposeError, match="refuses the connection") as caught:
             MqttSink(f"mqtt://me:wrong%21@127.0.0.1:{secured.port}/poses")
         assert "wrong" not in str(caught.value)
+    finally:
+        secured.stop()
+
+
+@broker_needed
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is not installed")
+def test_tls(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    made = subprocess.run(["openssl", "req", "-x509", *curve, *subject, *files], capture_output=True, check=False)
+    assert made.returncode == 0, made.stderr
+    key.chmod(0o644)
+    secured = Mosquitto(tmp_path, "allow_anonymous true", f"certfile {certificate}", f"keyfile {key}")
+    try:
+        with MqttSink(f"mqtts://127.0.0.1:{secured.port}/poses?qos=1&ca={certificate}") as sink:
+            sink.write(result())
+        assert (sink.published, sink.dropped) == (1, 0)
+        with pytest.raises(GcposeError, match="certificate"):
+            MqttSink(f"mqtts://127.0.0.1:{secured.port}/poses")
     finally:
         secured.stop()
 

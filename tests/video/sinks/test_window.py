@@ -104,6 +104,7 @@ def test_asking_to_stop(toolkit: Toolkit, key: int | None) -> None:
         else:
             toolkit.key = key
         sink.idle()
+        assert not sink.needs_picture
         sink.idle()
         sink.write(result())
     assert asked == [1]
