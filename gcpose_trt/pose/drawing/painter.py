@@ -10,7 +10,7 @@ from gcpose_trt.pose.drawing.hud import draw_hud
 from gcpose_trt.pose.drawing.labels import draw_box, draw_tag, track_colour
 from gcpose_trt.pose.drawing.pictures import bgr_copy, certainty
 from gcpose_trt.pose.drawing.privacy import HeadBlur
-from gcpose_trt.pose.drawing.skeletons import draw_skeleton
+from gcpose_trt.pose.drawing.skeletons import draw_skeletons
 from gcpose_trt.pose.drawing.strokes import Image
 from gcpose_trt.pose.drawing.trails import Trails
 from gcpose_trt.pose.skeleton import COCO17
@@ -127,14 +127,8 @@ class Painter:
         for row in rows:
             if options.boxes:
                 draw_box(canvas, poses.boxes[row], track_colour(numbers[row] if options.ids else None))
-            if options.skeletons:
-                draw_skeleton(
-                    canvas,
-                    poses.keypoints[row],
-                    poses.boxes[row],
-                    threshold=options.keypoint_threshold,
-                    certain=certain,
-                )
+        if options.skeletons:
+            draw_skeletons(canvas, poses, threshold=options.keypoint_threshold, certain=certain)
         for row in rows:
             score = float(poses.scores[row]) if options.boxes and options.scores else None
             draw_tag(canvas, poses.boxes[row], score, numbers[row] if options.ids else None)

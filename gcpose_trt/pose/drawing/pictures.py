@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.pose.drawing.labels import draw_box, draw_tag, track_colour
-from gcpose_trt.pose.drawing.skeletons import draw_skeleton
+from gcpose_trt.pose.drawing.skeletons import draw_skeletons
 from gcpose_trt.pose.drawing.strokes import Image
 from gcpose_trt.pose.skeleton import COCO17, Skeleton
 from gcpose_trt.pose.types import PoseFrame
@@ -42,14 +42,10 @@ def draw_poses(
     canvas = bgr_copy(frame)
     certain = certainty(keypoint_threshold, certain)
     # Last the best, so that they lie on top.
-    for row in reversed(range(len(poses))):
-        box = poses.boxes[row]
-        if boxes:
-            draw_box(canvas, box, track_colour(None))
-            draw_tag(canvas, box, float(poses.scores[row]))
-        draw_skeleton(
-            canvas, poses.keypoints[row], box, threshold=keypoint_threshold, certain=certain, skeleton=skeleton
-        )
+    for row in reversed(range(len(poses))) if boxes else ():
+        draw_box(canvas, poses.boxes[row], track_colour(None))
+        draw_tag(canvas, poses.boxes[row], float(poses.scores[row]))
+    draw_skeletons(canvas, poses, threshold=keypoint_threshold, certain=certain, skeleton=skeleton)
     return canvas
 
 

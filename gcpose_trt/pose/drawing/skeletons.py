@@ -1,4 +1,4 @@
-"""One person's limbs and joints: left and right in different colours, as opaque as the joints are certain."""
+"""Limbs and joints: left and right in different colours, as opaque as the joints are certain."""
 
 from __future__ import annotations
 
@@ -9,34 +9,44 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.drawing.strokes import Image, draw_strokes
 from gcpose_trt.pose.skeleton import COCO17, Colour, Skeleton
+from gcpose_trt.pose.types import PoseFrame
 
 _FAINTEST = 0.35  # opacity of a joint at the threshold
 _FACE = 5  # joints before this one are eyes, ears and nose: small, close together
 
 
-def draw_skeleton(
+def draw_skeletons(
     canvas: Image,
-    keypoints: NDArray[np.float32],
-    box: NDArray[np.float32],
+    poses: PoseFrame,
     *,
     threshold: float,
     certain: float,
     skeleton: Skeleton = COCO17,
 ) -> None:
-    """Draw a person onto `canvas`.
+    """Draw the people's limbs and joints onto `canvas`, the best on top.
 
     Args:
         canvas: (H, W, 3) BGR uint8, changed.
-        keypoints: (17, 3) x, y in continuous pixels, confidence 0..1.
-        box: (4,) x1, y1, x2, y2; widths of lines follow it.
+        poses: the people, in pixels of `canvas`; widths of lines follow their boxes.
         threshold: joints below this confidence are left out.
         certain: confidence from which a joint is fully opaque.
         skeleton: the joints' meaning.
     """
-    strokes, colours, widths = _COCO_PLAN if skeleton is COCO17 else _plan(skeleton)
-    opacities = joint_opacity(keypoints[:, 2], threshold, certain)[strokes].min(axis=1)
-    width = line_width(box, canvas.shape)
-    draw_strokes(canvas, keypoints[:, :2][strokes], width * widths, colours, opacities, ink=max(1.4, 0.55 * width))
+    people = len(poses)
+    if not people:
+        return
+    strokes, colours, relative = _COCO_PLAN if skeleton is COCO17 else _plan(skeleton)
+    opacities = joint_opacity(poses.keypoints[..., 2], threshold, certain)[:, strokes].min(axis=2)
+    widths = np.array([line_width(box, canvas.shape) for box in poses.boxes])
+    draw_strokes(
+        canvas,
+        poses.keypoints[:, strokes, :2].reshape(-1, 2, 2),
+        (widths[:, None] * relative).ravel(),
+        colours * people,
+        opacities.ravel(),
+        np.repeat(np.maximum(1.4, 0.55 * widths), len(strokes)),
+        np.repeat(np.arange(people, 0, -1), len(strokes)),
+    )
 
 
 def joint_opacity(scores: NDArray[np.float32], threshold: float, certain: float) -> NDArray[np.float32]:

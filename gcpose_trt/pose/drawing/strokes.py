@@ -18,7 +18,6 @@ INK: Colour = (28, 24, 22)  # outline that keeps a light line visible on a light
 _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 _FEW, _MANY = (np.linspace(np.pi / 2, 3 * np.pi / 2, points) for points in (5, 11))
 _LEVELS = 10  # steps of opacity: lines of the same step are blended together
-_CALL = 10_000  # pixels that could be blended while a call into OpenCV gets going
 _PIECES = 6  # of a long line that are blended one by one
 _FINE = 7.0  # pixels: narrower ends look round with few corners
 
@@ -29,9 +28,10 @@ def draw_strokes(
     widths: NDArray[Any],
     colours: Sequence[Colour],
     opacities: NDArray[Any],
-    ink: float,
+    inks: NDArray[Any],
+    layers: NDArray[Any],
 ) -> None:
-    """Draw lines onto `canvas`, the most certain on top: a faint line never makes a clear one transparent.
+    """Draw lines onto `canvas`, within a layer the most certain on top: a faint line never makes a clear one faint.
 
     Args:
         canvas: (H, W, 3) BGR uint8, changed.
@@ -40,36 +40,45 @@ def draw_strokes(
         widths: (S,) pixels.
         colours: of each line.
         opacities: (S,) 0..1, rounded to tenths; 0 is not drawn.
-        ink: pixels by which a dark outline makes each line wider; 0 for none.
+        inks: (S,) pixels by which a dark outline makes each line wider.
+        layers: (S,) lines of a higher layer lie on those of a lower one.
     """
-    ends, widths = np.array(ends, np.float64), np.asarray(widths, np.float64)
     with np.errstate(invalid="ignore"):
-        near = np.abs(ends).max(axis=(1, 2), initial=0) < 4 * sum(canvas.shape)
-    shown = np.flatnonzero(near & np.isfinite(ends).all(axis=(1, 2)) & (opacities > 0))
-    shown = shown[np.argsort(opacities[shown], kind="stable")]
-    if not len(shown):
+        near = np.abs(ends).max(axis=(1, 2), initial=0) < 4 * sum(canvas.shape)  # not so for NaN
+    steps = np.where(opacities > 0, np.clip(np.rint(opacities * _LEVELS), 1, _LEVELS), 0)
+    order = np.lexsort((steps, layers))
+    order = order[near[order] & (steps[order] > 0)]
+    if not len(order):
         return
-    inner = _outlines(ends[shown], widths[shown])
-    outer = _outlines(ends[shown], widths[shown] + ink)
-    paints = [colours[row] for row in shown.tolist()]
+    inner, outer = _outlines(ends[order], np.stack([widths[order], (widths + inks)[order]]))
+    paints = [colours[row] for row in order.tolist()]
+    # Lines of one layer and opacity are blended together.
+    batch = layers[order] * (_LEVELS + 1) + steps[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1])
+    stops = [*starts[1:].tolist(), len(paints)]
+    levels = steps[order][starts].astype(int).tolist()
+    regions = _regions(outer, starts, canvas.shape)
+    for start, stop, level, (left, top, right, bottom) in zip(starts.tolist(), stops, levels, regions, strict=True):
+        if left >= right or top >= bottom:
+            continue
+        region = canvas[top:bottom, left:right]
+        layer = region if level == _LEVELS else region.copy()
+        corner = np.array((left << _SHIFT, top << _SHIFT), np.int32)
+        insides, outsides = inner[start:stop] - corner, outer[start:stop] - corner
+        for inside, outside, paint in zip(insides, outsides, paints[start:stop], strict=True):
+            cv2.fillConvexPoly(layer, outside, INK, cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(layer, inside, paint, cv2.LINE_AA, _SHIFT)
+        if layer is not region:
+            cv2.addWeighted(layer, level / _LEVELS, region, 1 - level / _LEVELS, 0, dst=region)
+
+
+def _regions(outlines: NDArray[np.int32], starts: NDArray[Any], shape: tuple[int, ...]) -> list[list[int]]:
+    """Return left, top, right, bottom of the picture's pixels that each batch of outlines touches."""
     # One pixel more than the outline, for what anti-aliasing touches.
-    low = np.maximum((outer.min(axis=1) >> _SHIFT) - 1, 0)
-    high = np.minimum((outer.max(axis=1) >> _SHIFT) + 3, canvas.shape[1::-1])
-    levels = np.rint(opacities[shown] * _LEVELS)
-    starts = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(paints)]
-    for start, stop in pairwise(starts):
-        opacity = max(1.0, float(levels[start])) / _LEVELS
-        for first, last in _batches(low[start:stop], high[start:stop], whole=opacity >= 1):
-            batch = slice(start + first, start + last)
-            (left, top), (right, bottom) = low[batch].min(axis=0).tolist(), high[batch].max(axis=0).tolist()
-            if left >= right or top >= bottom:
-                continue
-            region = canvas[top:bottom, left:right]
-            layer = region if opacity >= 1 else region.copy()
-            corner = np.array((left << _SHIFT, top << _SHIFT), np.int32)
-            _fill(layer, inner[batch] - corner, outer[batch] - corner if ink > 0 else None, paints[batch])
-            if layer is not region:
-                cv2.addWeighted(layer, opacity, region, 1 - opacity, 0, dst=region)
+    low = np.maximum((np.minimum.reduceat(outlines.min(axis=1), starts) >> _SHIFT) - 1, 0)
+    high = np.minimum((np.maximum.reduceat(outlines.max(axis=1), starts) >> _SHIFT) + 3, shape[1::-1])
+    regions: list[list[int]] = np.hstack([low, high]).tolist()
+    return regions
 
 
 def draw_way(
@@ -127,29 +136,19 @@ def blend(region: Image, mask: NDArray[np.uint8], colour: Colour) -> None:
     region[:] = cv2.add(cv2.multiply(paint, weight, scale=1 / 255), below)
 
 
-def _fill(layer: Image, inner: NDArray[np.int32], outer: NDArray[np.int32] | None, colours: Sequence[Colour]) -> None:
-    for place, colour in enumerate(colours):
-        if outer is not None:
-            cv2.fillConvexPoly(layer, outer[place], INK, cv2.LINE_AA, _SHIFT)
-        cv2.fillConvexPoly(layer, inner[place], colour, cv2.LINE_AA, _SHIFT)
-
-
-def _batches(low: NDArray[np.int32], high: NDArray[np.int32], whole: bool) -> list[tuple[int, int]]:
-    """Return which of the lines of one opacity are blended together: all, or each its own small region if cheaper."""
-    together = int(np.prod(high.max(axis=0) - low.min(axis=0)))
-    apart = int((high - low).prod(axis=1).sum()) + _CALL * len(low)
-    return [(0, len(low))] if whole or together <= apart else [(row, row + 1) for row in range(len(low))]
-
-
-def _outlines(ends: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return the outlines (S, P, 2) of round-ended lines, in cv2's fixed-point pixels.
+def _outlines(ends: NDArray[Any], widths: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the outlines (..., S, P, 2) of round-ended lines, in cv2's fixed-point pixels.
 
     cv2's own thick lines take whole pixels only, so that widths would jump in a video.
+
+    Args:
+        ends: (S, 2, 2) both ends in continuous pixels.
+        widths: (..., S) pixels.
     """
-    along = ends[:, 1] - ends[:, 0]
+    along = (ends[:, 1] - ends[:, 0]).astype(np.float64)
     half_turn = _FEW if widths.max() < _FINE else _MANY
     turn = np.arctan2(along[:, 1], along[:, 0])[:, None] + half_turn
-    arc = 0.5 * widths[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
-    polygons = np.concatenate([ends[:, :1] + arc, ends[:, 1:] - arc], axis=1)
+    arc = 0.5 * widths[..., None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
+    polygons = np.concatenate([ends[:, :1] + arc, ends[:, 1:] - arc], axis=-2)
     # cv2 counts from pixel centres, continuous coordinates from the corner.
     return np.rint((polygons - 0.5) * (1 << _SHIFT)).astype(np.int32)

@@ -61,7 +61,7 @@ def test_a_read_only_picture_or_one_cut_out_of_another_is_painted() -> None:
 
 
 def test_without_ids_and_panel_people_look_as_on_single_pictures() -> None:
-    image, poses = noise(480, 640), people(BOX, ids=[3])
+    image, poses = noise(480, 640), people((100, 160, 260, 460), ids=[3])
     untracked = PoseFrame(poses.boxes, poses.scores, poses.keypoints)
     expected = draw_poses(image, untracked)
     np.testing.assert_array_equal(Painter().paint(image, untracked), expected)
