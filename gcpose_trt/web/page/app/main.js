@@ -4,7 +4,7 @@ import { Chart } from "./charts.js";
 import { Connection } from "./connection.js";
 import { Controls } from "./controls.js";
 import { useSkeleton } from "./overlay.js";
-import { showOutputs, showSystem, Sources, stateOf } from "./panels.js";
+import { showOutputs, showStages, showSystem, Sources, stateOf } from "./panels.js";
 import { Player } from "./player.js";
 
 const at = (id) => document.getElementById(id);
@@ -74,6 +74,7 @@ const receive = {
     sources.update(message.sources);
     showOutputs(at("outputs"), message.sinks, hello.sources);
     showSystem(at("system"), message);
+    showStages(at("stages"), message.stages_ms);
     plot(message);
     showState();
   },

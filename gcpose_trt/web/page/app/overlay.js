@@ -51,7 +51,8 @@ function drawPerson(context, person, scale, frame, finest) {
     context.globalAlpha = stroke.alpha;
     context.beginPath();
     context.moveTo(x1 * scale, y1 * scale);
-    context.lineTo(x2 * scale, y2 * scale);
+    // A canvas draws no line of no length, not even its round ends.
+    context.lineTo(x2 * scale, y2 * scale + (stroke.from === stroke.to ? 0.01 : 0));
     context.strokeStyle = INK;
     context.lineWidth = width * stroke.width + Math.max(finest, 0.55 * width);
     context.stroke();

@@ -92,19 +92,22 @@ export function showOutputs(list, sinks, names) {
   list.closest("section").hidden = !rows.length;
 }
 
-/** Show what runs on what, and what a frame's time is spent on. */
-export function showSystem(panel, statistics) {
+/** Show what runs on what. */
+export function showSystem(list, statistics) {
   const facts = {
     Model: statistics.model, Backend: statistics.backend, Precision: statistics.precision, Device: statistics.device,
     Uptime: duration(statistics.uptime_s),
   };
   if (statistics.failures) facts["Failed frames"] = count(statistics.failures);
-  panel.querySelector("dl").replaceChildren(
+  list.replaceChildren(
     ...Object.entries(facts).flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]),
   );
-  const stages = Object.entries(statistics.stages_ms);
+}
+
+/** Show what a frame's time is spent on. */
+export function showStages(body, stagesMs) {
+  const stages = Object.entries(stagesMs);
   const longest = Math.max(0.01, ...stages.map(([, value]) => value));
-  const body = panel.querySelector("tbody");
   body.replaceChildren(...stages.map(([name, value]) => {
     const bar = make("i");
     bar.style.width = `${(100 * value) / longest}%`;
@@ -112,7 +115,7 @@ export function showSystem(panel, statistics) {
     head.scope = "row";
     return make("tr", "", head, make("td", "", value.toFixed(value < 10 ? 2 : 1)), make("td", "bars", bar));
   }));
-  body.closest("table").hidden = !stages.length;
+  body.closest("section").hidden = !stages.length;
 }
 
 function duration(seconds) {
