@@ -61,6 +61,19 @@ class Device(Protocol):
         ...
 
 
+class HungError(GcposeError):
+    """A device's driver neither opens nor refuses; the thread that asked it still waits."""
+
+    def __init__(self, message: str, thread: threading.Thread) -> None:
+        super().__init__(message)
+        self._thread = thread
+
+    @property
+    def released(self) -> bool:
+        """Whether the thread has ended after all."""
+        return not self._thread.is_alive()
+
+
 class FeedCapture:
     """A device's frames, as a `Capture`. The newest frames win where the device is live.
 
@@ -71,7 +84,8 @@ class FeedCapture:
         stream: see `Frame`.
 
     Raises:
-        GcposeError: it cannot be opened, or does not answer in time.
+        GcposeError: it cannot be opened.
+        HungError: it does not answer in time.
     """
 
     path: Path | None = None
@@ -88,7 +102,11 @@ class FeedCapture:
         self._closed = False
         self._thread = threading.Thread(target=self._work, args=(open_device,), name=f"capture {name}", daemon=True)
         self._thread.start()
-        device = self._wait_until_open()
+        try:
+            device = self._wait_until_open()
+        except BaseException:  # also Ctrl-C, after which nobody else could stop the thread
+            self.close()
+            raise
         self.kind, self.live = device.kind, device.live
         self.frames, self.rate = device.frames, device.rate
         self.warnings: list[str] = device.warnings
@@ -134,7 +152,9 @@ class FeedCapture:
             if self._device is None:
                 self._closed = True
                 late = f"{self.uri} did not answer within {self._timeout_s:g} s; check it and its connection"
-                raise GcposeError(self._last.message if ready and self._last else late)
+                if ready and self._last:
+                    raise GcposeError(self._last.message)
+                raise HungError(late, self._thread)
             return self._device
 
     def _work(self, open_device: Callable[[], Device]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.video.capture.feed import note
+from gcpose_trt.video.capture.feed import HungError, note
 from gcpose_trt.video.frames import Frame
 from gcpose_trt.video.live_types import Capture, Reading, Status
 
@@ -50,7 +50,7 @@ class ReconnectingCapture:
         self.path, self.frames, self.rate = first.path, first.frames, first.rate
         self.warnings = list(first.warnings)
         self.reconnects = 0
-        self._old: Capture | None = None
+        self._old: Capture | HungError | None = None
         self._attempt: threading.Thread | None = None
         self._closed = False
         self._wait_s, self._due = FIRST_WAIT_S, 0.0
@@ -143,16 +143,17 @@ class ReconnectingCapture:
 
     def _connect(self) -> None:
         inner, why = None, ""
+        hung: HungError | None = None
         try:
             inner = self._factory()
         except GcposeError as error:
-            why = str(error)
+            why, hung = str(error), error if isinstance(error, HungError) else None
         except Exception as error:  # the reader would wait for ever
             why = " ".join(f"{self.uri} failed ({type(error).__name__}: {error})".split())
         with self._changed:
             self._attempt = None
             if inner is None:
-                self._why = why
+                self._why, self._old = why, hung
                 self._schedule()
             elif not self._closed:
                 self._inner, self._old, inner = inner, None, None

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.video.capture.feed import FeedCapture, Grabbed, note
+from gcpose_trt.video.capture.feed import FeedCapture, Grabbed, HungError, note
 from gcpose_trt.video.live_types import Status
 from tests.video.capture.support import drain, picture, take
 
@@ -114,10 +114,13 @@ def test_opening_that_fails_or_hangs() -> None:
         may_open.wait(30)
         return device
 
-    with pytest.raises(GcposeError, match=r"did not answer within 0\.1 s; check"):
+    with pytest.raises(HungError, match=r"did not answer within 0\.1 s; check") as caught:
         FeedCapture("camera", "0", hang, timeout_s=0.1)
+    assert not caught.value.released
     may_open.set()
     assert device.freed.wait(30)  # what opens too late is not left open
+    caught.value._thread.join(30)
+    assert caught.value.released
 
 
 def test_warnings_do_not_pile_up() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.video.capture.feed import HungError
 from gcpose_trt.video.capture.reconnect import LONGEST_WAIT_S, ReconnectingCapture
 from gcpose_trt.video.frames import Frame
 from gcpose_trt.video.live_types import Reading, Status
@@ -150,6 +151,31 @@ def test_a_device_that_hangs_is_not_opened_twice() -> None:
     assert [capture.read(0.01).status for _ in range(3)] == [Status.TIMEOUT] * 3
     assert factory.opened == 1
     hung.released = True
+    assert take(capture).frame is not None
+
+
+def test_a_driver_that_hangs_while_opening_is_asked_only_once() -> None:
+    clock, may_end = Clock(), threading.Event()
+    thread = threading.Thread(target=may_end.wait, args=(30,))
+    thread.start()
+    cameras, hung = Factory(Camera(0), Camera(0)), []
+
+    def factory() -> Camera:
+        if cameras.opened == 1 and not hung:
+            hung.append(1)
+            raise HungError("camera did not answer; check it", thread)
+        return cameras()
+
+    capture = make(factory, clock)
+    take(capture)
+    capture.read(0)
+    clock.now += 1
+    take(capture, lambda reading: "did not answer" in reading.message)
+    clock.now += 60
+    assert [capture.read(0.01).status for _ in range(3)] == [Status.TIMEOUT] * 3
+    assert cameras.opened == 1
+    may_end.set()
+    thread.join(30)
     assert take(capture).frame is not None
 
 
