@@ -18,6 +18,7 @@ INK: Colour = (28, 24, 22)  # outline that keeps a light line visible on a light
 _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 _FEW, _MANY = (np.linspace(np.pi / 2, 3 * np.pi / 2, points) for points in (5, 11))
 _LEVELS = 10  # steps of opacity: lines of the same step are blended together
+_CALL = 10_000  # pixels that are blended in the time of a few calls into OpenCV
 _PIECES = 6  # of a long line that are blended one by one
 _FINE = 7.0  # pixels: narrower ends look round with few corners
 
@@ -55,9 +56,11 @@ def draw_strokes(
     # Lines of one layer and opacity are blended together.
     batch = layers[order] * (_LEVELS + 1) + steps[order]
     starts = np.concatenate([[0], np.flatnonzero(np.diff(batch)) + 1])
+    low, high = _bounds(outer, canvas.shape)
+    starts = _split(starts, steps[order], low, high)
     stops = [*starts[1:].tolist(), len(paints)]
     levels = steps[order][starts].astype(int).tolist()
-    regions = _regions(outer, starts, canvas.shape)
+    regions = np.hstack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)]).tolist()
     for start, stop, level, (left, top, right, bottom) in zip(starts.tolist(), stops, levels, regions, strict=True):
         if left >= right or top >= bottom:
             continue
@@ -72,13 +75,23 @@ def draw_strokes(
             cv2.addWeighted(layer, level / _LEVELS, region, 1 - level / _LEVELS, 0, dst=region)
 
 
-def _regions(outlines: NDArray[np.int32], starts: NDArray[Any], shape: tuple[int, ...]) -> list[list[int]]:
-    """Return left, top, right, bottom of the picture's pixels that each batch of outlines touches."""
+def _bounds(outlines: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the corners (S, 2) left, top and right, bottom of the picture's pixels that each outline touches."""
     # One pixel more than the outline, for what anti-aliasing touches.
-    low = np.maximum((np.minimum.reduceat(outlines.min(axis=1), starts) >> _SHIFT) - 1, 0)
-    high = np.minimum((np.maximum.reduceat(outlines.max(axis=1), starts) >> _SHIFT) + 3, shape[1::-1])
-    regions: list[list[int]] = np.hstack([low, high]).tolist()
-    return regions
+    low = np.maximum((outlines.min(axis=1) >> _SHIFT) - 1, 0)
+    return low, np.minimum((outlines.max(axis=1) >> _SHIFT) + 3, shape[1::-1])
+
+
+def _split(starts: NDArray[Any], steps: NDArray[Any], low: NDArray[np.int32], high: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the starts of batches, where large ones of little content have become batches of one line each."""
+    spans = np.maximum.reduceat(high, starts) - np.minimum.reduceat(low, starts)
+    apart = np.add.reduceat(np.maximum(high - low, 0).prod(axis=1) + _CALL, starts)
+    wasteful = (spans.prod(axis=1) > apart) & (steps[starts] < _LEVELS)
+    if not wasteful.any():
+        return starts
+    alone = np.repeat(wasteful, np.diff([*starts.tolist(), len(steps)]))
+    alone[starts] = True
+    return np.flatnonzero(alone)
 
 
 def draw_way(
