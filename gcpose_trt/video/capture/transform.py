@@ -80,7 +80,8 @@ class TransformedCapture:
         size, flip = self._options.size, self._options.flip
         if size is not None and image.shape[1::-1] != size:
             smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)  # type: ignore[assignment]
+            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
         if flip != "none":
             image = np.ascontiguousarray(_TURNS[flip](image))
         return frame if image is frame.image else dataclasses.replace(frame, image=image)
