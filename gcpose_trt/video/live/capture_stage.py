@@ -42,6 +42,7 @@ class CaptureStage:
         controls: whether the run is paused: files then wait for its end.
         meters: where frames and states are noted.
         log: gets one line whenever the state changes for the worse or back.
+        alone: there is no other source, so the run ends with an error that ends this one: that is not logged, too.
 
     Attributes:
         error: why the source failed for good.
@@ -57,11 +58,12 @@ class CaptureStage:
         controls: Controls,
         meters: Meters,
         log: Log,
+        alone: bool = False,
     ) -> None:
         self.error: GcposeError | None = None
         self._capture, self._stream, self._lanes = capture, stream, lanes
         self._latest, self._controls, self._meters, self._log = latest, controls, meters, log
-        self._state = "starting"
+        self._state, self._alone = "starting", alone
         self._thread = threading.Thread(target=self._run, name=f"gcpose-capture-{stream}", daemon=True)
 
     def start(self) -> None:
@@ -131,7 +133,7 @@ class CaptureStage:
             return
         before, self._state = self._state, state
         self._meters.state(self._stream, state, message)
-        if message:
+        if message and not (state == "failed" and self._alone):  # the run ends with that error
             self._log(message)
         elif before == "reconnecting" and state == "running":
             self._log(f"{self._capture.name} is back")

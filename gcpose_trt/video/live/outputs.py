@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.frames import Result, Sink
-from gcpose_trt.video.live.faults import Log, as_gcpose_error
+from gcpose_trt.video.live.faults import as_gcpose_error
 from gcpose_trt.video.live.queues import Lanes, StoppedError
 from gcpose_trt.video.live_types import SinkStatistics
 
@@ -43,17 +43,16 @@ class SinkWorker:
     Args:
         output: the sink.
         patient: a full queue holds up whoever puts, instead of dropping its oldest frame.
-        log: gets one line if it fails.
-        failed: called once, in its thread, if it fails.
+        failed: called once if it fails while it runs, mostly in its thread.
 
     Attributes:
         error: why it failed.
     """
 
-    def __init__(self, output: Output, *, patient: bool, log: Log, failed: Callable[[SinkWorker], None]) -> None:
+    def __init__(self, output: Output, *, patient: bool, failed: Callable[[SinkWorker], None]) -> None:
         self.output, self.patient = output, patient
         self.error: GcposeError | None = None
-        self._log, self._failed = log, failed
+        self._failed = failed
         self._queue: Lanes[Result] = Lanes(1, _DEPTH_FILE if output.lossless else _DEPTH_LIVE)
         self._lock = threading.Lock()
         self._state, self._written, self._dropped = "running", 0, 0
@@ -160,5 +159,4 @@ class SinkWorker:
             self._state, self.error = "failed", error
         self._queue.stop()
         if self._ready.is_set():  # else whoever opens it raises the error
-            self._log(str(error))
             self._failed(self)

@@ -82,15 +82,25 @@ class LivePipeline:
         self.controls = controls
         self._estimator = estimator
         self._failure: GcposeError | None = None
+        self._log = log
         self._meters = meters = Meters(captures)
         latest, quiet = policy == "latest", Quiet(log)
         self._lanes: Lanes[Arrival] = Lanes(len(captures), 1 if latest else _READ_AHEAD)
         self._captures = [
-            CaptureStage(capture, stream, self._lanes, latest=latest, controls=controls, meters=meters, log=log)
+            CaptureStage(
+                capture,
+                stream,
+                self._lanes,
+                latest=latest,
+                controls=controls,
+                meters=meters,
+                log=log,
+                alone=len(captures) == 1,
+            )
             for stream, capture in enumerate(captures)
         ]
         self._workers = [
-            SinkWorker(output, patient=output.lossless and not latest, log=log, failed=self._sink_failed)
+            SinkWorker(output, patient=output.lossless and not latest, failed=self._sink_failed)
             for output in outputs
         ]
         stages = [
@@ -212,9 +222,11 @@ class LivePipeline:
         return any(meter.capture.live and meter.estimated for meter in self._meters.sources)
 
     def _sink_failed(self, worker: SinkWorker) -> None:
-        if all(other.error is not None for other in self._workers):
-            self._failure = worker.error
-            self.stop()
+        if any(other.error is None for other in self._workers):
+            self._log(str(worker.error))
+            return
+        self._failure = worker.error  # not logged: the run ends with it
+        self.stop()
 
     def _failures(self) -> list[str]:
         errors = [worker.error for worker in self._workers] + [stage.error for stage in self._captures]

@@ -7,7 +7,6 @@ incomplete.
 
 from gcpose_trt.video.sinks.coco_results import CocoResultsSink
 from gcpose_trt.video.sinks.csv_table import CsvSink
-from gcpose_trt.video.sinks.group import SinkGroup
 from gcpose_trt.video.sinks.images import ImageSink
 from gcpose_trt.video.sinks.json_lines import SCHEMA, JsonLinesSink
 from gcpose_trt.video.sinks.mp4 import Mp4Sink
@@ -22,6 +21,5 @@ __all__ = [
     "JsonLinesSink",
     "Mp4Sink",
     "MqttSink",
-    "SinkGroup",
     "WindowSink",
 ]
