@@ -32,7 +32,7 @@ class TrackerOptions:
         max_gap_s: how long someone may be out of sight and come back as the same; less for those whose scores were
             below `sure_score`, in proportion.
         max_step_s: frames further apart than this have nothing to do with each other.
-        duplicate: similarity to somebody who is followed from which a person is not born as somebody new.
+        duplicate: similarity of joints or of boxes to somebody in sight from which a person is not somebody new.
         absence: part of the similarity that is lost on the way to `max_gap_s` out of sight: of two who could be a
             person, it is the one seen last.
         agility: how much the velocity changes: standard deviation, sizes a second, gained in one second.
@@ -40,7 +40,7 @@ class TrackerOptions:
         noise: standard deviation of boxes' centres and sides.
     """
 
-    min_similarity: float = 0.2
+    min_similarity: float = 0.1
     joints: float = 0.5
     birth_score: float = 0.4
     sure_score: float = 0.7
@@ -203,7 +203,7 @@ class Tracker:
         for row in np.flatnonzero(loose & (scores >= self.options.birth_score)).tolist():
             if there:
                 by_joints, _ = oks(keypoints[[row]], keypoints[there], areas(boxes[[row]]))
-                alike = (by_joints + iou(boxes[[row]], boxes[there])) / 2
+                alike = np.maximum(by_joints, iou(boxes[[row]], boxes[there]))
                 if alike.max() > self.options.duplicate:
                     continue
             there.append(row)
