@@ -109,7 +109,8 @@ class Controls:
         with self._lock:
             unknown = sorted(set(changes) - set(asdict(self._settings)))
             if unknown:
-                raise GcposeError(f"no setting is called {unknown[0]!r}; choose from {', '.join(asdict(self._settings))}")
+                known = ", ".join(asdict(self._settings))
+                raise GcposeError(f"no setting is called {unknown[0]!r}; choose from {known}")
             self._settings = _checked(replace(self._settings, **changes))
             return self._settings
 

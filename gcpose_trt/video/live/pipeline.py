@@ -100,8 +100,7 @@ class LivePipeline:
             for stream, capture in enumerate(captures)
         ]
         self._workers = [
-            SinkWorker(output, patient=output.lossless and not latest, failed=self._sink_failed)
-            for output in outputs
+            SinkWorker(output, patient=output.lossless and not latest, failed=self._sink_failed) for output in outputs
         ]
         stages = [
             DrawStage(stream, painter_factory, self._hud, controls, meters, quiet) for stream in range(len(captures))

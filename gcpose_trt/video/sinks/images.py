@@ -10,7 +10,7 @@ import cv2
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write, check_writable
 from gcpose_trt.video.frames import Frame, Result
-from gcpose_trt.video.sinks.pictures import Draw, picture_of
+from gcpose_trt.video.sinks.pictures import picture_of
 
 WRITABLE = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -21,7 +21,6 @@ class ImageSink:
     Args:
         path: a file for a single image, else a folder, where images keep the names of their sources and frames of
             clips and cameras are called frame_000000.jpg, frame_000001.jpg, ... by their numbers.
-        draw: makes the picture to be written from an image and its poses; None takes the results' own.
         folder: whether `path` is a folder.
         suffix: of the files in the folder, with the dot; None: that of the source's images, .jpg of clips and cameras.
         every: seconds between one picture and the next of a clip or camera; 0 writes all.
@@ -30,12 +29,11 @@ class ImageSink:
         GcposeError: nothing can be written there, or a name's ending is no image format.
     """
 
-    def __init__(
-        self, path: Path, draw: Draw | None = None, *, folder: bool, suffix: str | None = None, every: float = 0.0
-    ) -> None:
+    needs_picture = True
+
+    def __init__(self, path: Path, *, folder: bool, suffix: str | None = None, every: float = 0.0) -> None:
         self.path = path
-        self.needs_picture = draw is None
-        self._draw, self._folder, self._suffix, self._every = draw, folder, suffix, every
+        self._folder, self._suffix, self._every = folder, suffix, every
         self._taken: set[str] = set()
         self._last: float | None = None
         if ((suffix or ".jpg") if folder else path.suffix).lower() not in WRITABLE:
@@ -49,7 +47,7 @@ class ImageSink:
         target = self.path / self._name(result.frame) if self._folder else self.path
         if result.frame.time_s is None and target.resolve() == Path(result.frame.source).resolve():
             raise GcposeError(f"{target} is the source itself; choose another folder")
-        done, data = cv2.imencode(target.suffix.lower(), picture_of(result, self._draw))
+        done, data = cv2.imencode(target.suffix.lower(), picture_of(result))
         if not done:
             raise GcposeError(f"cannot encode {target}; choose a name that ends in .jpg or .png")
         with atomic_write(target) as stream:

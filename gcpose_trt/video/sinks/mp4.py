@@ -13,7 +13,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import check_writable
 from gcpose_trt.video.frames import Image, Result, completes
 from gcpose_trt.video.sinks.h264 import Encoding, find_encoder, is_write_error
-from gcpose_trt.video.sinks.pictures import Draw, picture_of
+from gcpose_trt.video.sinks.pictures import picture_of
 
 # A step back in time this long, or forward, is a clock that jumped and not a late frame; MP4 cannot hold the longest.
 _BACK_S, _FORWARD_S = 1.0, 3600.0
@@ -31,20 +31,18 @@ class Mp4Sink:
         path: the file, *.mp4. Segments are called NAME_20260131T174500Z.mp4 by the machine's clock (UTC), or, where
             the source is no live one, NAME_0000.mp4, NAME_0001.mp4, ...
         rate: nominal frames a second.
-        draw: makes the picture to be written from an image and its poses; None takes the results' own.
         segment_minutes: length of a segment; None writes one file.
 
     Raises:
         GcposeError: the file cannot be written, or PyAV was built without an H.264 encoder.
     """
 
-    def __init__(
-        self, path: Path, rate: float, draw: Draw | None = None, *, segment_minutes: float | None = None
-    ) -> None:
+    needs_picture = True
+
+    def __init__(self, path: Path, rate: float, *, segment_minutes: float | None = None) -> None:
         self.path = check_writable(path)
-        self.needs_picture = draw is None
         self._encoder = find_encoder()
-        self._rate, self._draw = rate, draw
+        self._rate = rate
         self._segment_s = None if segment_minutes is None else 60 * segment_minutes
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._target = self.path
@@ -55,7 +53,7 @@ class Mp4Sink:
     def write(self, result: Result) -> None:
         """Encode one frame."""
         frame = result.frame
-        picture = picture_of(result, self._draw)
+        picture = picture_of(result)
         with self._errors():
             seconds = self._clock(frame.time_s if frame.time_s is not None else frame.index / self._rate)
             if self._segment_s is not None and seconds >= self._segment_s:

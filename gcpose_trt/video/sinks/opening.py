@@ -14,7 +14,6 @@ from gcpose_trt.video.sinks.images import ImageSink
 from gcpose_trt.video.sinks.json_lines import JsonLinesSink
 from gcpose_trt.video.sinks.mp4 import Mp4Sink
 from gcpose_trt.video.sinks.naming import Planned, stream_names
-from gcpose_trt.video.sinks.pictures import Draw
 from gcpose_trt.video.sinks.publish import MqttSink
 
 _RATE = 25.0  # frames a second of a source that does not say
@@ -26,7 +25,6 @@ def open_outputs(
     *,
     segment_minutes: float | None = None,
     every: float = 0.0,
-    draw: Draw | None = None,
     log: Callable[[str], object] | None = None,
 ) -> list[Output]:
     """Return the sinks of outputs, as a `LivePipeline` takes them. Nothing is written yet, but it could be.
@@ -36,7 +34,6 @@ def open_outputs(
         captures: the sources, in the order of their `Frame.stream`.
         segment_minutes: see `Mp4Sink`.
         every: seconds between the pictures of a clip or camera in a folder of images, see `ImageSink`.
-        draw: for whoever has no pipeline that draws.
         log: takes lines about connections that are lost and made again.
 
     Raises:
@@ -52,7 +49,7 @@ def open_outputs(
             sink = MqttSink(plan.address, several, log)
         else:
             capture = captures[plan.stream or 0]
-            sink = _file_sink(plan, plan.path, capture, several, segment_minutes, every, draw)
+            sink = _file_sink(plan, plan.path, capture, several, segment_minutes, every)
         name = plan.kind if plan.stream is None or not several else f"{plan.kind} {names[plan.stream]}"
         taken = sum(output.name == name or output.name.startswith(f"{name} #") for output in outputs)
         label = f"{name} #{taken + 1}" if taken else name
@@ -67,14 +64,13 @@ def _file_sink(
     names: Sequence[str],
     segment_minutes: float | None,
     every: float,
-    draw: Draw | None,
 ) -> Sink:
     if plan.kind == "mp4":
-        return Mp4Sink(path, capture.rate or _RATE, draw, segment_minutes=segment_minutes)
+        return Mp4Sink(path, capture.rate or _RATE, segment_minutes=segment_minutes)
     if plan.kind == "image":
-        return ImageSink(path, draw, folder=False)
+        return ImageSink(path, folder=False)
     if plan.kind == "images":
-        return ImageSink(path, draw, folder=True, suffix=plan.suffix, every=every)
+        return ImageSink(path, folder=True, suffix=plan.suffix, every=every)
     if plan.kind == "csv":
         return CsvSink(path)
     if plan.kind == "coco":

@@ -13,7 +13,7 @@ import cv2
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.frames import Result
-from gcpose_trt.video.sinks.pictures import Draw, picture_of
+from gcpose_trt.video.sinks.pictures import picture_of
 
 TITLE = "gcpose-trt"
 _ESCAPE = 27
@@ -31,27 +31,24 @@ class WindowSink:
     Args:
         streams: names of the sources, where there are several.
         on_close: called once when the user asks to stop, in the thread that writes; nothing is shown from then on.
-        draw: makes the picture to be shown from an image and its poses; None takes the results' own.
 
     Raises:
         GcposeError: this OpenCV has no windows, or there is no screen.
     """
 
-    def __init__(
-        self, streams: Sequence[str] = (), on_close: Callable[[], object] | None = None, draw: Draw | None = None
-    ) -> None:
+    def __init__(self, streams: Sequence[str] = (), on_close: Callable[[], object] | None = None) -> None:
         check_windows()
-        self.needs_picture = draw is None
+        self.needs_picture = True
         self._titles = [f"{TITLE}: {name}" for name in streams] or [TITLE]
         self._open: set[str] = set()
-        self._on_close, self._draw = on_close, draw
+        self._on_close = on_close
         self._closed = False
 
     def write(self, result: Result) -> None:
         """Show one picture."""
         if self._closed:
             return
-        picture = picture_of(result, self._draw)
+        picture = picture_of(result)
         title = self._titles[result.frame.stream if len(self._titles) > 1 else 0]
         try:
             if title not in self._open:

@@ -38,7 +38,9 @@ class Window(FakeSink):
 
 
 def worker(sink: FakeSink, log: list[str], **options: bool) -> SinkWorker:
-    made = SinkWorker(Output("x", sink), **{"patient": False} | options, failed=lambda worker: log.append(str(worker.error)))
+    made = SinkWorker(
+        Output("x", sink), **{"patient": False} | options, failed=lambda worker: log.append(str(worker.error))
+    )
     made.open()
     return made
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.pose import PoseFrame
 from gcpose_trt.video.frames import Frame, Result
 from gcpose_trt.video.sinks import ImageSink
 from tests.video.sinks.common import IMAGE, ONE, full_disk, result
@@ -33,18 +32,9 @@ def test_the_picture_is_what_is_written(tmp_path: Path) -> None:
     with ImageSink(tmp_path / "own.png", folder=False) as sink:
         sink.write(Result(frame, ONE, picture=IMAGE + 100))
     assert cv2.imread(str(tmp_path / "own.png")).mean() == 190
-
-    def draw(image: np.ndarray, poses: PoseFrame) -> np.ndarray:
-        assert poses is ONE
-        return image + 50
-
-    with ImageSink(tmp_path / "drawn.png", draw, folder=False) as sink:
-        assert not sink.needs_picture
-        sink.write(Result(frame, ONE))
-    assert cv2.imread(str(tmp_path / "drawn.png")).mean() == 140
     with pytest.raises(GcposeError, match="without a picture"), ImageSink(tmp_path / "no.png", folder=False) as sink:
         sink.write(Result(frame, ONE))
-    assert names(tmp_path) == ["drawn.png", "own.png"]
+    assert names(tmp_path) == ["own.png"]
 
 
 def test_a_folder_keeps_names_and_sizes(tmp_path: Path) -> None:
