@@ -104,6 +104,15 @@ def test_a_second_sight_of_somebody_is_nobody_new() -> None:
         assert ids(tracker, people((200, 300), (203, 301)), frame / 30) == [1, -1]
 
 
+def test_the_same_joints_in_another_box_are_nobody_new() -> None:
+    tracker = Tracker()
+    twice = people((200, 300), (200, 300))
+    boxes = twice.boxes.copy()
+    boxes[1, 2:] = boxes[1, :2] + 60
+    for frame in range(10):
+        assert ids(tracker, PoseFrame(boxes, twice.scores, twice.keypoints), frame / 30) == [1, -1]
+
+
 def test_ids_are_never_used_again() -> None:
     tracker = Tracker()
     assert ids(tracker, people((200, 300)), 0) == [1]
