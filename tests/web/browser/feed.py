@@ -63,7 +63,8 @@ class Feed:
     Attributes:
         controls: the settings.
         sinks, states, messages: what the statistics say; may be changed.
-        skeletons: False hands out pictures without people.
+        log: lines of the server.
+        period_s: seconds from frame to frame.
         server: the page's server.
     """
 
@@ -72,6 +73,7 @@ class Feed:
         self.states, self.messages = ["running", "running"], ["", ""]
         self.sinks = (SinkStatistics("page", None, "running", "", 0, 0),)
         self.log: list[str] = []
+        self.period_s = 0.05
         self._count, self._started, self._ended = 0, time.monotonic(), threading.Event()
         self.server = WebServer(
             "127.0.0.1",
@@ -138,7 +140,7 @@ class Feed:
 
     def _run(self) -> None:
         sink = WebSink(self.server, max_fps=1000)
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(self.period_s):
             if self.controls.settings.paused:
                 continue
             for stream in range(len(SOURCES)):
