@@ -40,7 +40,9 @@ def positive_number(text: str) -> float:
 
 def frame_size(text: str) -> tuple[int, int]:
     """Parse (width, height) in pixels, such as 640x480."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height such as 640x480")
-    return int(width), int(height)
+    from gcpose_trt.video.capture.uri import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height such as 640x480") from None

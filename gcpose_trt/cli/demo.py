@@ -78,9 +78,13 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         action="append",
         metavar="PATH",
         help=".mp4, image, folder, 'folder/*.jpg', .jsonl, .csv, .json (COCO's results) or mqtt://host/topic; "
-        "again for more (default of files: pictures and JSON lines in output/)",
+        "again for more (default of files that are not watched: pictures and JSON lines in output/)",
     )
-    add("--jsonl", metavar="PATH", help="poses as JSON lines (default of files: beside the pictures)")
+    add(
+        "--jsonl",
+        metavar="PATH",
+        help="poses as JSON lines (default: beside pictures of files)",
+    )
     add("--segment", type=positive_number, metavar="MINUTES", help="cut .mp4 outputs into files of that length")
     add("--every", type=positive_number, default=0.0, metavar="S", help="seconds between pictures of a folder (all)")
     add("--window", action="store_true", help="show the pictures; q ends")

@@ -34,9 +34,11 @@ def choose_outputs(args: argparse.Namespace, captures: Sequence[Capture]) -> lis
     Raises:
         GcposeError: one does not suit the source, or there is nowhere to show a live source.
     """
-    from gcpose_trt.video.sinks.naming import plan_outputs
+    from gcpose_trt.video.sinks.naming import PICTURES, plan_outputs
 
     planned = plan_outputs(captures, args.output or (), args.jsonl)
+    if (args.window or args.web is not None) and not args.output:  # whoever watches records on request only
+        planned = [plan for plan in planned if plan.kind not in PICTURES and args.jsonl is not None]
     if args.token is not None and args.web is None:
         raise GcposeError("--token is for the page; give --web, too")
     if not planned and not args.window and args.web is None:

@@ -154,7 +154,7 @@ def test_sound_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("colour", [(200, 60, 60), (60, 200, 60), (60, 60, 200)])
 def test_hd_colours(tmp_path: Path, colour: tuple[int, int, int]) -> None:
     frame = Frame(0, 0.0, np.full((48, 64, 3), colour, np.uint8), "x")
-    with Mp4Sink(tmp_path / "hd.mp4", 10, lambda image, poses: image) as sink:  # tags its colours as BT.709
-        sink.write(Result(frame, PoseFrame.empty()))
+    with Mp4Sink(tmp_path / "hd.mp4", 10) as sink:  # tags its colours as BT.709
+        sink.write(Result(frame, PoseFrame.empty(), picture=frame.image))
     frames, _ = read(tmp_path / "hd.mp4")
     assert np.abs(frames[0].image[24, 32].astype(int) - colour).max() < 6

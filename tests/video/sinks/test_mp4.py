@@ -22,8 +22,9 @@ from tests.video.sinks.common import full_disk
 NOBODY = PoseFrame.empty()
 
 
-def plain(image: np.ndarray, poses: PoseFrame) -> np.ndarray:
-    return image
+def plain(frame: Frame, **more: Any) -> Result:
+    """A result whose picture is the frame itself."""
+    return Result(frame, NOBODY, picture=frame.image, **more)
 
 
 def frame(index: int, time: float | None, level: Any = 100, shape: tuple[int, int] = (48, 64)) -> Frame:
@@ -31,9 +32,9 @@ def frame(index: int, time: float | None, level: Any = 100, shape: tuple[int, in
 
 
 def write(path: Path, frames: list[Frame], rate: float = 10) -> tuple[list[np.ndarray], list[float]]:
-    with Mp4Sink(path, rate, plain) as sink:
+    with Mp4Sink(path, rate) as sink:
         for item in frames:
-            sink.write(Result(item, NOBODY))
+            sink.write(plain(item))
     return read_clip(path)
 
 
@@ -112,9 +113,9 @@ def test_8k(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_the_frames_so_far(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with pytest.raises(KeyboardInterrupt), Mp4Sink(path, 10, plain) as sink:
+    with pytest.raises(KeyboardInterrupt), Mp4Sink(path, 10) as sink:
         for index in range(7):
-            sink.write(Result(frame(index, index / 10), NOBODY))
+            sink.write(plain(frame(index, index / 10)))
         raise KeyboardInterrupt
     assert len(read_clip(path)[0]) == 7
 
@@ -122,15 +123,15 @@ def test_ctrl_c_keeps_the_frames_so_far(tmp_path: Path) -> None:
 def test_an_error_leaves_nothing_and_spares_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("an older result")
-    with pytest.raises(ZeroDivisionError), Mp4Sink(path, 10, plain) as sink:
-        sink.write(Result(frame(0, 0), NOBODY))
+    with pytest.raises(ZeroDivisionError), Mp4Sink(path, 10) as sink:
+        sink.write(plain(frame(0, 0)))
         raise ZeroDivisionError
     assert path.read_text() == "an older result"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_frames_no_file(tmp_path: Path) -> None:
-    with Mp4Sink(tmp_path / "out.mp4", 10, plain):
+    with Mp4Sink(tmp_path / "out.mp4", 10):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -140,8 +141,8 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(mp4.os, "replace", full)
-    with pytest.raises(GcposeError, match="No space left"), Mp4Sink(tmp_path / "out.mp4", 10, plain) as sink:
-        sink.write(Result(frame(0, 0), NOBODY))
+    with pytest.raises(GcposeError, match="No space left"), Mp4Sink(tmp_path / "out.mp4", 10) as sink:
+        sink.write(plain(frame(0, 0)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,23 +151,23 @@ def test_a_disk_that_fills_up(tmp_path: Path, size: int) -> None:
     path = tmp_path / "out.mp4"
     path.write_text("an older result")
     noise = np.random.default_rng(0)
-    with pytest.raises(GcposeError, match="cannot write") as caught, full_disk(size), Mp4Sink(path, 10, plain) as sink:
+    with pytest.raises(GcposeError, match="cannot write") as caught, full_disk(size), Mp4Sink(path, 10) as sink:
         for index in range(60):
-            sink.write(Result(frame(index, index / 10, noise.integers(0, 256, (96, 128, 3)), (96, 128)), NOBODY))
+            sink.write(plain(frame(index, index / 10, noise.integers(0, 256, (96, 128, 3)), (96, 128))))
     assert "\n" not in str(caught.value)
     assert path.read_text() == "an older result"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_only_the_index_does_not_fit(tmp_path: Path) -> None:
-    frames = [Result(frame(index, index / 10), NOBODY) for index in range(60)]
+    frames = [plain(frame(index, index / 10)) for index in range(60)]
     path = tmp_path / "out.mp4"
-    with Mp4Sink(path, 10, plain) as sink:
+    with Mp4Sink(path, 10) as sink:
         for item in frames:
             sink.write(item)
     data = path.read_bytes()
     path.unlink()
-    with pytest.raises(GcposeError, match="cannot write"), full_disk(len(data) - 100), Mp4Sink(path, 10, plain) as sink:
+    with pytest.raises(GcposeError, match="cannot write"), full_disk(len(data) - 100), Mp4Sink(path, 10) as sink:
         for item in frames:
             sink.write(item)
     assert list(tmp_path.iterdir()) == []
@@ -175,7 +176,7 @@ def test_only_the_index_does_not_fit(tmp_path: Path) -> None:
 def test_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(GcposeError, match="cannot write"):
-        Mp4Sink(tmp_path / "file" / "out.mp4", 10, plain)
+        Mp4Sink(tmp_path / "file" / "out.mp4", 10)
 
 
 def test_encoders_are_tried_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def test_encoders_are_tried_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_encoder() == "libx264"
     monkeypatch.setattr(h264, "ENCODERS", {"no_such_encoder": {}})
     with pytest.raises(GcposeError, match=r"no H\.264 encoder"):
-        Mp4Sink(tmp_path / "out.mp4", 10, plain)
+        Mp4Sink(tmp_path / "out.mp4", 10)
 
 
 def test_the_picture_is_what_is_encoded(tmp_path: Path) -> None:
@@ -204,9 +205,9 @@ def test_clocks_that_jump(tmp_path: Path) -> None:
 
 
 def test_segments_of_a_clip(tmp_path: Path) -> None:
-    with Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60) as sink:
+    with Mp4Sink(tmp_path / "out.mp4", 10, segment_minutes=1 / 60) as sink:
         for index in range(25):
-            sink.write(Result(frame(index, index / 10, 10 * index), NOBODY))
+            sink.write(plain(frame(index, index / 10, 10 * index)))
             assert len(list(tmp_path.glob("out_*.mp4"))) == index // 10, "each is complete as soon as the next begins"
     clips = [read_clip(tmp_path / f"out_{number:04d}.mp4") for number in range(3)]
     assert [len(images) for images, _ in clips] == [10, 10, 5]
@@ -218,9 +219,9 @@ def test_segments_of_a_clip(tmp_path: Path) -> None:
 
 def test_segments_are_named_by_the_clock(tmp_path: Path) -> None:
     for _ in range(2):  # a second run, by a clock that was put back, costs nothing of the first
-        with Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60) as sink:
+        with Mp4Sink(tmp_path / "out.mp4", 10, segment_minutes=1 / 60) as sink:
             for index in range(20):
-                sink.write(Result(frame(index, index / 10), NOBODY, unix_time=1767225600.0 + index / 10))
+                sink.write(plain(frame(index, index / 10), unix_time=1767225600.0 + index / 10))
     names = ["out_20260101T000000Z", "out_20260101T000001Z"]
     found = sorted(path.stem for path in tmp_path.iterdir())
     assert found == sorted([*names, *(f"{name}_2" for name in names)])
@@ -228,10 +229,10 @@ def test_segments_are_named_by_the_clock(tmp_path: Path) -> None:
 
 def test_a_full_disk_spares_earlier_segments(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
-    sink = Mp4Sink(tmp_path / "out.mp4", 10, plain, segment_minutes=1 / 60)
+    sink = Mp4Sink(tmp_path / "out.mp4", 10, segment_minutes=1 / 60)
     with pytest.raises(GcposeError, match="out_0001"), sink, full_disk(50_000):
         for index in range(30):
             level = 100 if index < 10 else noise.integers(0, 256, (96, 128, 3))
-            sink.write(Result(frame(index, index / 10, level, (96, 128)), NOBODY))
+            sink.write(plain(frame(index, index / 10, level, (96, 128))))
     assert [path.name for path in tmp_path.iterdir()] == ["out_0000.mp4"]
     assert len(read_clip(tmp_path / "out_0000.mp4")[0]) == 10
