@@ -21,6 +21,9 @@ def test_token_lets_in_and_a_wrong_one_does_not(visit: Visit) -> None:
         visitor = visit(feed.server.url, expected=("401",))
         page = visitor.page
         assert page.url.endswith("/login")
+        panel, title, field = (page.locator(part).bounding_box() for part in ("main", "h1", "#token"))
+        assert panel["x"] < field["x"] and field["x"] + field["width"] < panel["x"] + panel["width"]
+        assert title["y"] + title["height"] < field["y"]
         page.get_by_label("Token").fill("not-the-token")
         page.keyboard.press("Enter")
         page.wait_for_selector("text=The token is wrong.")
