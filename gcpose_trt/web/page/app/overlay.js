@@ -66,7 +66,7 @@ function drawPerson(context, person, scale, frame, finest) {
 function drawTag(context, person, scale, ratio) {
   const hasId = person.id !== undefined && person.id !== null;
   const text = hasId ? `#${person.id}  ${person.score.toFixed(2)}` : person.score.toFixed(2);
-  const size = 12 * ratio;
+  const size = 0.8 * parseFloat(getComputedStyle(document.documentElement).fontSize) * ratio; // as the page's text
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   const wide = context.measureText(text).width + 0.9 * size;
