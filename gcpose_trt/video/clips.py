@@ -49,6 +49,7 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         start: float | None = None
         index = 0
+        upright = Upright()
         for picture in self._decode():
             time = picture.time
             if time is None:
@@ -104,32 +105,44 @@ def _open(path: Path) -> Any:
         raise GcposeError(f"{path} is truncated, damaged or not a video ({reason}); {_REMEDY}") from error
 
 
-def upright(picture: Any) -> Image:
-    """Return a decoded frame as BGR uint8, turned and mirrored as the container's display matrix says."""
-    # Said outright, because PyAV before 17 reads every clip as standard definition. An HD clip that does not say what
-    # its colours are is shown as BT.709 by players, too.
-    hd = picture.colorspace == _BT709 or (
-        picture.colorspace == _UNSPECIFIED and min(picture.width, picture.height) >= 720
-    )
-    matrix = Colorspace.ITU709 if hd else Colorspace.ITU601
-    image: Image = picture.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
-    turn = _display_matrix(picture)
-    if turn is None:
-        return image
-    a, b, c, d = turn
-    # The matrix maps a pixel (x, y) to (a x + c y, b x + d y); quarter turns and mirrors are all that files carry.
-    if abs(b) > abs(a):
-        image, a, d = np.transpose(image, (1, 0, 2)), c, b
-    if a < 0:
-        image = image[:, ::-1]
-    if d < 0:
-        image = image[::-1]
-    return np.ascontiguousarray(image)
+class Upright:
+    """Turns decoded frames of one stream into BGR uint8, as the container's display matrix says."""
 
+    def __init__(self) -> None:
+        self._seen: tuple[int, int, int] | None = None
+        self._matrix: tuple[int, int, int, int] | None = None
 
-def _display_matrix(picture: Any) -> tuple[int, int, int, int] | None:
-    data = picture.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return None
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-    return a, b, c, d
+    def __call__(self, picture: Any) -> Image:
+        """Return a frame of PyAV as (H, W, 3) BGR uint8, turned and mirrored."""
+        # Said outright, because PyAV before 17 reads every clip as standard definition. An HD clip that does not say
+        # what its colours are is shown as BT.709 by players, too.
+        hd = picture.colorspace == _BT709 or (
+            picture.colorspace == _UNSPECIFIED and min(picture.width, picture.height) >= 720
+        )
+        matrix = Colorspace.ITU709 if hd else Colorspace.ITU601
+        image: Image = picture.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+        turn = self._turn(picture)
+        if turn is None:
+            return image
+        a, b, c, d = turn
+        # The matrix maps a pixel (x, y) to (a x + c y, b x + d y); quarter turns and mirrors are all that files carry.
+        if abs(b) > abs(a):
+            image, a, d = np.transpose(image, (1, 0, 2)), c, b
+        if a < 0:
+            image = image[:, ::-1]
+        if d < 0:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+    def _turn(self, picture: Any) -> tuple[int, int, int, int] | None:
+        # A frame whose side data was looked at is in a reference cycle with it and stays, with its megabytes, until
+        # Python's collector happens to run. So only frames that may differ from the one before are looked at.
+        seen = (picture.rotation, picture.width, picture.height)
+        if seen != self._seen:
+            self._seen = seen
+            data = picture.side_data.get("DISPLAYMATRIX")
+            self._matrix = None
+            if data is not None:
+                a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+                self._matrix = a, b, c, d
+        return self._matrix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -158,3 +159,16 @@ def test_hd_colours(tmp_path: Path, colour: tuple[int, int, int]) -> None:
         sink.write(Result(frame, PoseFrame.empty(), picture=frame.image))
     frames, _ = read(tmp_path / "hd.mp4")
     assert np.abs(frames[0].image[24, 32].astype(int) - colour).max() < 6
+
+
+def test_frames_that_were_used_are_gone_at_once(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", [np.full((48, 64, 3), 9 * index, np.uint8) for index in range(12)])
+    gc.collect()
+    gc.disable()  # what waits for the collector shows
+    try:
+        with VideoSource(path) as source:
+            assert sum(1 for _ in source) == 12
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 2

@@ -13,7 +13,7 @@ import av
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.capture.feed import Grabbed, note
-from gcpose_trt.video.clips import upright
+from gcpose_trt.video.clips import Upright
 
 # Each frame is shown when it is complete. Not FFmpeg's "nobuffer": it throws away what was read to find out what the
 # stream is, often its only key frame for seconds, and saves nothing here, where a backlog is decoded at once.
@@ -92,6 +92,7 @@ class NetworkDevice:
         packets = self._container.demux(self._stream)
         start: float | None = None
         damaged = 0
+        upright = Upright()
         while True:
             try:
                 packet = next(packets)
