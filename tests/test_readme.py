@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.clips import read_clip
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
 FENCE = "```"
@@ -153,7 +155,10 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
     here = home / "gcpose-trt"
-    assert (here / "output/demo.mp4").stat().st_size > 10_000
+    found = [len(json.loads(line)["people"]) for line in (here / "output/demo.jsonl").read_text().splitlines()]
+    assert len(found) == len(read_clip(here / "output/demo.mp4")[0]) == 230
+    assert 1 <= np.mean(found) <= 3, "there are two people in most of the clip"
+    assert 10_000 < (here / "output/demo.mp4").stat().st_size < 10e6
     assert str(here / "output/demo.mp4") in done.stdout, "make demo says where the result is"
     assert (here / "walk_poses.mp4").stat().st_size > 1000
     assert len((here / "walk.jsonl").read_text().splitlines()) >= 30
