@@ -61,10 +61,10 @@ def drain(capture: Capture) -> tuple[list[Frame], Reading]:
 class MjpegServer:
     """An HTTP camera on this machine: each connection is handled by `play(send)`, where send(image) sends a JPEG.
 
-    The address with /still.jpg is one image, with /clip.mp4 what `files` has.
+    The address with /still.jpg is one image, with /clip.mp4 what `files` has. Port 0 is any free one.
     """
 
-    def __init__(self, play: Callable[[Callable[[np.ndarray | bytes], None]], None]) -> None:
+    def __init__(self, play: Callable[[Callable[[np.ndarray | bytes], None]], None], port: int = 0) -> None:
         self.connections = 0
         self.files: dict[str, tuple[str, bytes]] = {}
         self.password: str | None = None
@@ -101,7 +101,7 @@ class MjpegServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.address = f"http://127.0.0.1:{self.port}/video"
