@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.frames import Frame, Image
@@ -111,6 +111,8 @@ class Upright:
     def __init__(self) -> None:
         self._seen: tuple[int, int, int] | None = None
         self._matrix: tuple[int, int, int, int] | None = None
+        # One for all frames, and without threads: making either anew takes longer than the conversion.
+        self._reformatter = VideoReformatter()
 
     def __call__(self, picture: Any) -> Image:
         """Return a frame of PyAV as (H, W, 3) BGR uint8, turned and mirrored."""
@@ -120,7 +122,8 @@ class Upright:
             picture.colorspace == _UNSPECIFIED and min(picture.width, picture.height) >= 720
         )
         matrix = Colorspace.ITU709 if hd else Colorspace.ITU601
-        image: Image = picture.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+        converted: Any = self._reformatter.reformat(picture, format="bgr24", src_colorspace=matrix, threads=1)
+        image: Image = converted.to_ndarray()
         turn = self._turn(picture)
         if turn is None:
             return image

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.frames import Image
@@ -39,6 +39,8 @@ class Encoding:
     def __init__(self, path: Path, encoder: str, rate: float, height: int, width: int) -> None:
         self._size = (height, width)
         self._last_pts = -1
+        # One for all frames, and without threads: making either anew takes longer than the conversion.
+        self._reformatter = VideoReformatter()
         # faststart puts the index first, so that a browser plays before it has everything.
         self._container: Any = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         self._stream = _video_stream(self._container, encoder, rate, height, width)
@@ -46,7 +48,7 @@ class Encoding:
     def write(self, picture: Image, seconds: float) -> None:
         """Encode one picture, (H, W, 3) BGR uint8, to be shown `seconds` after the first."""
         video = av.VideoFrame.from_ndarray(fit_even(picture, self._size), format="bgr24")
-        video = video.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+        video = self._reformatter.reformat(video, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
         # A muxer refuses times that stand still or go back; sources with a bad clock have such.
         self._last_pts = max(round(seconds * CLOCK), self._last_pts + 1)
         video.pts, video.time_base = self._last_pts, Fraction(1, CLOCK)
