@@ -32,7 +32,8 @@ def choose_outputs(args: argparse.Namespace, captures: Sequence[Capture]) -> lis
     """Return the files and brokers, before a model is loaded; `args` gets a view where a live source has no output.
 
     Raises:
-        GcposeError: one does not suit the source, or there is nowhere to show a live source.
+        GcposeError: one does not suit the source, there is nowhere to show a live source, or the page must not be
+            served as asked.
     """
     from gcpose_trt.video.sinks.naming import PICTURES, plan_outputs
 
@@ -43,7 +44,21 @@ def choose_outputs(args: argparse.Namespace, captures: Sequence[Capture]) -> lis
         raise GcposeError("--token is for the page; give --web, too")
     if not planned and not args.window and args.web is None:
         _choose_view(args)
+    if args.web is not None:
+        _check_page(args)
     return planned
+
+
+def _check_page(args: argparse.Namespace) -> None:
+    from gcpose_trt.web.address import parse_address
+    from gcpose_trt.web.server import check_access, check_packages
+
+    check_packages()
+    check_access(*parse_address(args.web), _token(args))
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    return args.token or os.environ.get("GCPOSE_TOKEN") or None
 
 
 def _choose_view(args: argparse.Namespace) -> None:
@@ -139,6 +154,6 @@ def make_page(
         snapshot=snapshot,
         streams=stream_names(captures),
         keypoint_threshold=keypoint_threshold,
-        token=args.token or os.environ.get("GCPOSE_TOKEN") or None,
+        token=_token(args),
         log=log,
     )

@@ -66,13 +66,7 @@ class WebServer:
     ) -> None:
         check_packages()
         self._host, self._port = host, port
-        self._local = is_loopback(resolve(host, port)[1])
-        if token is not None:
-            check_token(token)
-        elif not self._local:
-            raise GcposeError(
-                f"whoever reaches {host} could watch: give --token, or listen on this machine only (127.0.0.1)"
-            )
+        self._local = check_access(host, port, token)
         self._token, self._limits, self._page = token, limits or Limits(), page
         self._controls, self._snapshot = controls, snapshot
         self._sources, self._threshold, self._skeleton = list(streams), keypoint_threshold, skeleton
@@ -235,3 +229,19 @@ def check_packages() -> None:
         import prometheus_client  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("prometheus-client", "web", "the page") from error
+
+
+def check_access(host: str, port: int, token: str | None) -> bool:
+    """Say whether only this machine reaches an address.
+
+    Raises:
+        GcposeError: it is not of this machine only and there is no token, or the token is too weak.
+    """
+    local = is_loopback(resolve(host, port)[1])
+    if token is not None:
+        check_token(token)
+    elif not local:
+        raise GcposeError(
+            f"whoever reaches {host} could watch: give --token, or listen on this machine only (127.0.0.1)"
+        )
+    return local

@@ -281,6 +281,13 @@ def test_refusals(here: Path, model: str, case: str, capfd: pytest.CaptureFixtur
     assert files(here) == set(), "no artefact is left"
 
 
+@pytest.mark.parametrize("case", ["open to all without a token", "a short token", "no address", "no topic"])
+def test_no_model_is_loaded_only_to_refuse(here: Path, case: str, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments, part = REFUSED[case]
+    assert demo("no-such-model", *LIVE, *arguments) == 2
+    assert part in capfd.readouterr().err
+
+
 def test_a_port_that_is_taken(here: Path, model: str, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
