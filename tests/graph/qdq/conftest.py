@@ -18,6 +18,7 @@ from gcpose_trt.graph.qdq import quantizable_tensors  # noqa: E402
 from gcpose_trt.runtime.preprocess import SizeRule, fit, place  # noqa: E402
 from gcpose_trt.video.sampling import read_frames  # noqa: E402
 from tests.graph.conftest import open_session  # noqa: E402
+from tests.support.once import computed_once  # noqa: E402
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -102,9 +103,15 @@ def _measure(name: str, source: Any, size: tuple[int, int]) -> FloatModel:
 
 
 @pytest.fixture(scope="session")
-def float_models(tiny_exported: Path) -> dict[str, FloatModel]:
-    """The shipped model and a small one of the r50's structure."""
-    return {"mobile": _measure("mobile", "mobile", (128, 160)), "tiny": _measure("tiny", tiny_exported, (128, 160))}
+def float_models(tiny_exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, FloatModel]:
+    """The shipped model and a small one of the r50's structure. Not to be changed."""
+    sources = {"mobile": "mobile", "tiny": tiny_exported}
+
+    def measure() -> dict[str, FloatModel]:
+        return {name: _measure(name, source, (128, 160)) for name, source in sources.items()}
+
+    found: dict[str, FloatModel] = computed_once(tmp_path_factory, "float_models", measure)
+    return found
 
 
 @pytest.fixture(params=["mobile", "tiny"])
