@@ -185,18 +185,26 @@ def _run(
     from tqdm import tqdm
 
     from gcpose_trt.cli.demo_outputs import make_page, open_all, painter
+    from gcpose_trt.cli.terminal import Terminal
     from gcpose_trt.video.live import LivePipeline, Output
     from gcpose_trt.video.live_types import Controls, Settings
 
     live = any(capture.live for capture in captures)
     controls = Controls(Settings(estimator.min_score, args.smooth, False, args.blur_heads))
     moving = any(capture.kind not in ("image", "images") for capture in captures)
+    terminal = Terminal(sys.stderr)
     bar = stack.enter_context(
-        tqdm(total=_total(captures, args.max_frames), unit="frame", desc=_title(captures), disable=args.quiet)
+        tqdm(
+            total=_total(captures, args.max_frames),
+            unit="frame",
+            desc=_title(captures),
+            disable=args.quiet,
+            file=terminal,
+        )
     )
 
     def log(line: str) -> None:
-        bar.write(f"gcpose-trt: {line}", file=sys.stderr)
+        bar.write(f"gcpose-trt: {line}", file=terminal)
 
     def progress(people: int) -> None:
         bar.set_postfix(people=people, refresh=False)

@@ -8,6 +8,8 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -276,6 +278,27 @@ def test_a_camera_that_is_dead_ends_all_before_it_begins(here: Path, demo: Demo,
     assert len(log(errors)) == 1
     assert "no camera /dev/video99" in errors.getvalue()
     assert files(here) == {"clip.mp4"}
+
+
+def test_nobody_reads_what_goes_wrong(here: Path, model: str) -> None:
+    """A terminal that is gone, or a journal that starts again, ends no recording."""
+    arguments = ["--source", "pattern://?people=1#size=64x48&fps=100", "--output", "a.jsonl", "--output", "a.mp4"]
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "gcpose_trt", "demo", "--model", model, "--threads", "1", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writing, text=True) as process:
+        try:
+            os.close(writing)
+            until(lambda: count("a.jsonl") > 0)
+            os.close(reading)
+            start = count("a.jsonl")
+            until(lambda: count("a.jsonl") > start + 20)  # the progress bar was drawn again
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "frames " in output
+    assert read_clip(here / "a.mp4")[0]
 
 
 def test_a_broker_that_dies_and_returns(here: Path, demo: Demo, errors: io.StringIO) -> None:
