@@ -292,7 +292,7 @@ def test_nobody_reads_what_goes_wrong(here: Path, model: str) -> None:
             os.close(reading)
             start = count("a.jsonl")
             until(lambda: count("a.jsonl") > start + 20)  # the progress bar was drawn again
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGHUP)  # which a terminal sends that is closed
             output, _ = process.communicate(timeout=60)
         finally:
             process.kill()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a call instead of an exception."""
+"""Ctrl-C, SIGTERM and a terminal that is closed as a call instead of an exception."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Interruption:
 
 @contextmanager
 def interruptions(at_once: Callable[[], None], stop: Callable[[], None]) -> Iterator[Interruption]:
-    """Let SIGINT and SIGTERM call `at_once` in the handler and `stop` in a thread of its own, while the block runs.
+    """Let SIGINT, SIGTERM and SIGHUP call `at_once` in the handler and `stop` in a thread, while the block runs.
 
     An exception between any two instructions could strike while a file is being completed. The handler itself, which
     runs between any two instructions too, may take no lock: `at_once` only sets what is to be seen.
@@ -39,7 +39,9 @@ def interruptions(at_once: Callable[[], None], stop: Callable[[], None]) -> Iter
 
     watcher = threading.Thread(target=watch, name="gcpose-signals", daemon=True)
     watcher.start()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signals.append(signal.SIGHUP)
     before = [signal.signal(number, handle) for number in signals]
     try:
         yield state

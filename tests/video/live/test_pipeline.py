@@ -180,7 +180,7 @@ def test_max_frames(estimator_class: type[FakeEstimator]) -> None:
     assert many.run().frames == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it_after_the_frame_and_everything_is_flushed(number: signal.Signals) -> None:
     before = signal.getsignal(number)
 
@@ -196,6 +196,19 @@ def test_signals_end_it_after_the_frame_and_everything_is_flushed(number: signal
     assert sink.left_by == drawn.left_by == [None]
     assert signal.getsignal(number) is before
     assert no_threads_left()
+
+
+def test_a_closed_terminal_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        estimator = FakeEstimator(before=lambda _: os.kill(os.getpid(), signal.SIGHUP))
+        pipeline, _ = make(FakeCapture(frames(9)), estimator, lossless(FakeSink()))
+        summary = pipeline.run()
+        assert (summary.frames, summary.interrupted) == (9, False)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("wake", ["signal", "stop"])
