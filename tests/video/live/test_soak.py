@@ -149,5 +149,6 @@ def test_a_long_run_in_short(tmp_path: Path) -> None:
         assert sum(1 for _ in clip) == FRAMES
     warm = [sizes for sizes in watch.sizes if sizes[0] >= WARM]
     assert max(sizes[1] for sizes in warm) - warm[0][1] < 20e6, "memory"
-    assert max(sizes[2] for sizes in warm) <= warm[0][2], "threads"
+    # One more: the page's second worker begins when both are needed for the first time.
+    assert max(sizes[2] for sizes in warm) <= warm[0][2] + 1, "threads"
     assert max(sizes[3] for sizes in warm) <= warm[0][3], "descriptors"
