@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,21 +74,11 @@ def run_op() -> Runner:
 
 @pytest.fixture(scope="session")
 def tiny_exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a small seeded network of the r50's structure, as exported, sizes dynamic.
-
-    Tracing takes longer than most tests, so that processes that test side by side share one.
-    """
+    """Folder of a small seeded network of the r50's structure, as exported, sizes dynamic."""
     pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[export]'")
-    from gcpose_trt.export.exporter import export_model
-    from tests.support.networks import build_tiny
+    from tests.support.exports import export_tiny
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny_exported"
-    with (folder.parent / "tiny_exported.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "pose.onnx").is_file():
-            export_model(build_tiny(), folder, verify=False)
-    return folder
+    return export_tiny(tmp_path_factory).folder
 
 
 def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
