@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gcpose_trt.cli import main
@@ -86,13 +88,22 @@ def tiny_model(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_checkpoint_of_the_trainer(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_model: Any) -> None:
+    """All options at once, for tracing takes long: checkpoint, fixed size, number of people, opset, images."""
+    import cv2
+
+    from tests.support.exports import blobs
+
     model = tiny_model(seed=3)
     torch.save({"config": "tiny", "model": model.state_dict(), "step": 7}, tmp_path / "last.pth")
+    (tmp_path / "images").mkdir()
+    for index, image in enumerate(blobs()):
+        cv2.imwrite(str(tmp_path / "images" / f"{index}.png"), image)
     out = tmp_path / "out"
-    arguments = ["export", str(tmp_path / "last.pth"), "--output", str(out), "--size", "64x96", "--no-verify"]
-    assert main(arguments) == 0
+    arguments = ["export", str(tmp_path / "last.pth"), "--output", str(out), "--images", str(tmp_path / "images")]
+    assert main([*arguments, "--size", "96x128", "--max-people", "3", "--opset", "21"]) == 0
     err = capsys.readouterr().err
     assert "random weights" not in err
+    assert "comparing PyTorch with ONNX Runtime on 3 images" in err
     assert f"wrote {out / 'detector.onnx'} and {out / 'pose.onnx'}" in err
 
     from gcpose_trt.model.checkpoint.exported import weights_digest
@@ -100,5 +111,49 @@ def test_checkpoint_of_the_trainer(capsys: pytest.CaptureFixture[str], tmp_path:
     from gcpose_trt.runtime.bundle import find
 
     info = OnnxRuntimeBackend(find(out)).info
-    assert (info.model, info.size) == ("tiny", (64, 96))
+    assert (info.model, info.size) == ("tiny", (96, 128))
     assert info.weights_sha256 == weights_digest(model.state_dict())
+    check_fixed(out / "detector.onnx")
+
+
+def check_fixed(path: Path) -> None:
+    """The detector takes 96x128 only, finds three people at most, and says so."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    detector = onnxruntime.InferenceSession(str(path), options)
+    shapes = {value.name: value.shape for value in [*detector.get_inputs(), *detector.get_outputs()]}
+    assert shapes["image"] == ["batch", 96, 128, 3]
+    assert shapes["p2"] == ["batch", 8, 24, 32]
+    assert shapes["boxes"] == ["batch", 3, 4]
+    image = np.random.default_rng(5).integers(0, 255, (2, 96, 128, 3)).astype(np.uint8)
+    found = detector.run(["count"], {"image": image, "image_size": np.array([[96, 128], [50, 50]])})
+    assert found[0].shape == (2,)
+    record = json.loads(detector.get_modelmeta().custom_metadata_map["gcpose"])
+    assert (record["size"], record["max_people"], record["opset"]) == ([96, 128], 3, 21)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_no_verify(tmp_path: Path, tiny_model: Any, monkeypatch: pytest.MonkeyPatch, verify: bool) -> None:
+    from gcpose_trt.export import exporter
+
+    def write(model: Any, folder: Path, size: Any, opset: int, say: Any) -> None:
+        assert (model.box_head.config.max_people, size, opset) == (10, None, 18)
+        for graph in ("detector", "pose"):
+            (folder / f"{graph}.onnx").write_bytes(b"traced")
+
+    compared: list[int] = []
+
+    def compare(model: Any, folder: Path, frames: list[Any]) -> list[Any]:
+        compared.append(len(frames))
+        return []
+
+    monkeypatch.setattr(exporter, "_write_graphs", write)
+    monkeypatch.setattr(exporter, "_verify", compare)
+    torch.save({"config": "tiny", "model": tiny_model().state_dict()}, tmp_path / "last.pth")
+    arguments = ["export", str(tmp_path / "last.pth"), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *([] if verify else ["--no-verify"])]) == 0
+    assert bool(compared) == verify
+    assert (tmp_path / "out" / "detector.onnx").read_bytes() == b"traced"

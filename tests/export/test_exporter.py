@@ -172,20 +172,6 @@ def test_any_number_of_people(exported: Any, people: int) -> None:
     assert (np.abs(keypoints - expected).max(-1) < 1e-2).mean() > 0.98
 
 
-def test_fixed_size_and_max_people(tiny: Any, tmp_path: Path, frames: Any) -> None:
-    export_model(tiny, tmp_path, size=(96, 128), max_people=3, opset=21, images=frames)
-    detector = session(tmp_path / "detector.onnx")
-    shapes = {value.name: value.shape for value in [*detector.get_inputs(), *detector.get_outputs()]}
-    assert shapes["image"] == ["batch", 96, 128, 3]
-    assert shapes["p2"] == ["batch", 8, 24, 32]
-    assert shapes["boxes"] == ["batch", 3, 4]
-    found = detector.run(["count"], {"image": noise(5, 2, 96, 128), "image_size": np.array([[96, 128], [50, 50]])})
-    assert found[0].shape == (2,)
-    record = json.loads(detector.get_modelmeta().custom_metadata_map["gcpose"])
-    assert (record["size"], record["max_people"], record["opset"]) == ([96, 128], 3, 21)
-    assert tiny.box_head.config.max_people == 10  # the network is as it was
-
-
 def tamper(path: Path, prefix: str) -> None:
     """Shift the largest tensor whose name contains `prefix`, as a fault of the exporter might."""
     model = onnx.load(path)
