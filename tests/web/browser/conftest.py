@@ -1,4 +1,4 @@
-"""One headless Chromium for all tests."""
+"""A headless Chromium for the tests of a module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, this thread has an event loop and this process has children, which
+# tests elsewhere count.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A running browser with a profile of its own."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
