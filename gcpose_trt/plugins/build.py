@@ -27,7 +27,6 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write, check_writable
 from gcpose_trt.plugins import library, sources, toolchain
 
-INTERFACES = ("auto", "v3", "v2")
 _HOST_FLAGS = "-fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra"
 _EXPORTS = "tensorrt/exports.map"
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +17,10 @@ from gcpose_trt.graph.tensors import infer  # noqa: E402
 from gcpose_trt.runtime.preprocess import SizeRule, fit, place  # noqa: E402
 from gcpose_trt.video.sampling import read_frames  # noqa: E402
 from tests.graph.conftest import run_model  # noqa: E402
+from tests.support.rtx import build, needs_rtx  # noqa: E402
 
 SIZE = (192, 256)
 NAMES = ["backbone", "proposals", "box_head", "detections", "regions", "keypoint_head"]
-PROBE = """
-import sys
-import tensorrt_rtx as trt
-logger = trt.Logger(trt.Logger.ERROR)
-builder = trt.Builder(logger)
-network = builder.create_network(0)
-parser = trt.OnnxParser(network, logger)
-if not parser.parse(open(sys.argv[1], "rb").read()):
-    sys.exit("; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors)))
-config = builder.create_builder_config()
-config.num_compute_capabilities = 1
-config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-profile = builder.create_optimization_profile()
-dynamic = [network.get_input(i) for i in range(network.num_inputs) if -1 in network.get_input(i).shape]
-for tensor in dynamic:
-    shape = [3 if size == -1 else size for size in tensor.shape]
-    profile.set_shape(tensor.name, shape, shape, shape)
-if dynamic:
-    config.add_optimization_profile(profile)
-plan = builder.build_serialized_network(network, config)
-print(plan.nbytes if plan is not None else 0)
-"""
 
 
 def prepare(precision: str) -> PreparedGraphs:
@@ -137,9 +113,7 @@ def test_segments_are_plain_onnx() -> None:
     assert nodes == sum(not is_outside(node) for node in whole)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX (tensorrt-rtx-cu13) is not installed"
-)
+@needs_rtx
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_segments_of_the_small_network_build(tiny_exported: Path, tmp_path: Path, precision: str) -> None:
     """A network of the r50's structure; the shipped model's builds are tested with the builder."""
@@ -150,7 +124,5 @@ def test_segments_of_the_small_network_build(tiny_exported: Path, tmp_path: Path
     for segment in segments:
         path = tmp_path / f"{segment.name}.onnx"
         onnx.save(segment.model, path)
-        # On some errors the library aborts its process.
-        done = subprocess.run([sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{segment.name}: {done.stderr[-500:]}"
-        assert int(done.stdout) > 10_000, f"{segment.name}: {done.stderr[-500:]}"
+        parsed = build(path)
+        assert parsed["bytes"] > 10_000, segment.name

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,30 +18,7 @@ from gcpose_trt.graph.qdq.view import View  # noqa: E402
 from gcpose_trt.graph.segments import split_for_rtx  # noqa: E402
 from tests.graph.conftest import run_model  # noqa: E402
 from tests.graph.qdq.conftest import FloatModel, run_all  # noqa: E402
-
-PROBE = """
-import collections, json, sys
-import tensorrt_rtx as trt
-logger = trt.Logger(trt.Logger.ERROR)
-builder = trt.Builder(logger)
-network = builder.create_network(0)
-parser = trt.OnnxParser(network, logger)
-if not parser.parse(open(sys.argv[1], "rb").read()):
-    sys.exit("; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors)))
-kinds = collections.Counter(str(network.get_layer(i).type).split(".")[-1] for i in range(network.num_layers))
-config = builder.create_builder_config()
-config.num_compute_capabilities = 1
-config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-profile = builder.create_optimization_profile()
-dynamic = [network.get_input(i) for i in range(network.num_inputs) if -1 in network.get_input(i).shape]
-for tensor in dynamic:
-    shape = [3 if size == -1 else size for size in tensor.shape]
-    profile.set_shape(tensor.name, shape, shape, shape)
-if dynamic:
-    config.add_optimization_profile(profile)
-plan = builder.build_serialized_network(network, config)
-print(json.dumps({"bytes": plan.nbytes if plan is not None else 0, **kinds}))
-"""
+from tests.support.rtx import build, needs_rtx  # noqa: E402
 
 
 @pytest.mark.parametrize("target", qdq.TARGETS)
@@ -115,9 +88,7 @@ def test_other_normalisations_stay(float_models: dict[str, FloatModel]) -> None:
     assert model == float_models["tiny"].graphs["detector"]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX (tensorrt-rtx-cu13) is not installed"
-)
+@needs_rtx
 def test_tensorrt_rtx_parses_and_builds(float_model: FloatModel, tmp_path: Path) -> None:
     models = {graph: float_model.copy(graph) for graph in ("detector", "pose")}
     for graph, model in models.items():
@@ -133,10 +104,7 @@ def test_tensorrt_rtx_parses_and_builds(float_model: FloatModel, tmp_path: Path)
             continue
         path = tmp_path / f"{segment.name}.onnx"
         onnx.save(segment.model, path)
-        # On some errors the library aborts its process.
-        done = subprocess.run([sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{segment.name}: {done.stderr[-500:]}"
-        parsed = json.loads(done.stdout)
+        parsed = build(path)
         assert parsed["QUANTIZE"] == inserted["QuantizeLinear"]
         assert parsed["DEQUANTIZE"] >= inserted["DequantizeLinear"]
         assert parsed["bytes"] > 10_000
