@@ -220,7 +220,7 @@ def test_garbage_from_a_program(program: Callable[[str], list[str]]) -> None:
 def test_ffmpeg_through_a_pipe() -> None:
     command = _ffmpeg("ffmpeg", "color=c=blue:size=62x46:rate=20:duration=0.2")
     command[command.index("-i") : command.index("-i")] = ["-f", "lavfi"]
-    capture = feed(command)
+    capture = feed(command, timeout_s=60.0)  # how fast a busy machine starts ffmpeg is not what is tested
     frames, last = drain(capture)
     assert last.status is Status.END and capture.rate == 20.0
     assert frames[-1].image.shape == (46, 62, 3)
