@@ -15,8 +15,8 @@ from gcpose_trt.pose.types import PoseFrame
 
 Image = NDArray[np.uint8]
 
-# Parts of the time from a frame's bytes to the annotated picture, in order. Who cannot tell two of them apart leaves one
-# out; `network` holds what is neither (detector and pose of a peer that is one graph).
+# Parts of the time from a frame's bytes to the annotated picture, in order. Who cannot tell two of them apart leaves
+# one out; `network` is for a peer that is one graph.
 STAGES = ("decode", "preprocess", "upload", "network", "detector", "pose", "download", "postprocess", "draw")
 # What "network only" counts.
 NETWORK_STAGES = ("network", "detector", "pose")

@@ -1,7 +1,7 @@
-"""What a report (`report.json`) holds. Times are milliseconds, memory is bytes, shares are 0..1, dates are ISO 8601 UTC.
+"""What a report (`report.json`) holds.
 
-Whatever was not measured is None or left out; nothing is ever filled in. Keys may be added within a version; a change of
-meaning counts `SCHEMA` up.
+Times are milliseconds, memory is bytes, shares are 0..1, dates are ISO 8601 in UTC. Whatever was not measured is None or
+left out; nothing is ever filled in. Keys may be added within a version; a change of meaning counts `SCHEMA` up.
 
     schema        SCHEMA
     kind          KIND
@@ -21,8 +21,9 @@ meaning counts `SCHEMA` up.
 
 Sections, each {} if not asked for, else by contender id:
 
-    latency       {id: {"end_to_end": SUMMARY, "network": SUMMARY, "stages": {stage: SUMMARY}, "fps": frames a second from
-                   frame to poses by the median, without decode and draw, "fps_end_to_end", "people": mean a frame,
+    latency       {id: {"end_to_end": SUMMARY, "network": SUMMARY, "stages": {stage: SUMMARY}, "fps": frames a
+                   second from frame to poses by the median, without decode and draw, "fps_end_to_end", "people": mean
+                   a frame,
                    "energy": {sensor: {"joules_per_frame", "watts"}}, "unsteady": spread of end_to_end is over 10 %,
                    "samples": {"end_to_end": [...], "network": [...], "frame": [...], "round": [...]}}}
                   "end_to_end" is decode to draw by the wall clock; "network" the sum of NETWORK_STAGES
@@ -30,10 +31,10 @@ Sections, each {} if not asked for, else by contender id:
     throughput    {id: {"batches": [{"batch", "fps": SUMMARY}], "streams": [{"streams", "fps": SUMMARY}]}}
     start         {id: {"import", "load", "first_frame", "steady": SUMMARY each, "host_peak_bytes": SUMMARY,
                    "gpu_peak_bytes": SUMMARY or None, "gpu_reason", "what": what the peak includes, in words}}
-    accuracy      {id: {"keypoints": COCO's metrics, "boxes", "images", "people", "found", "dataset": {"name", "sha256"},
-                   "rank", "min_score"}}
-    parity        {id: {"reference": id, "frames", "people", "missing", "extra", "joint_pixels": {"median", "p99", "max"},
-                   "score_difference": max}} against the first contender of the same weights
+    accuracy      {id: {"keypoints": COCO's metrics, "boxes", "images", "people", "found", "rank", "min_score",
+                   "dataset": {"name", "sha256"}}}
+    parity        {id: {"reference": id, "frames", "people", "missing", "extra", "score_difference": max,
+                   "joint_pixels": {"median", "p99", "max"}}} against the first contender of the same weights
     samples       [{"frame": index, "poses": {id: PoseFrame.to_dict()}}]
 
 SUMMARY       {"count", "median", "p90", "p99", "mean", "min", "max", "ci95": [low, high] of the median, "spread"}
