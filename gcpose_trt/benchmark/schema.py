@@ -1,7 +1,7 @@
 """What a report (`report.json`) holds.
 
-Times are milliseconds, memory is bytes, shares are 0..1, dates are ISO 8601 in UTC. Whatever was not measured is None or
-left out; nothing is ever filled in. Keys may be added within a version; a change of meaning counts `SCHEMA` up.
+Times are milliseconds, memory is bytes, shares are 0..1, dates are ISO 8601 in UTC. Whatever was not measured is None
+or left out; nothing is ever filled in. Keys may be added within a version; a change of meaning counts `SCHEMA` up.
 
     schema        SCHEMA
     kind          KIND
