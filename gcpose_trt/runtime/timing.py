@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
 class Timing:
     """What one call took, in milliseconds; a batch is one call.
 
-    Where frames overlap on a GPU (backend tensorrt), `detector` and `pose` are times of the GPU, measured by events on
-    it; `preprocess` is the rest of the time that passed: staging, copies, letterbox, launches, waiting for other
-    threads. Such a batch takes less than the sum of its parts, so `preprocess` may be 0 and `total` an upper bound.
+    `upload` is, where frames go to a GPU (backend tensorrt), by events on it: page-locked staging, copies,
+    letterbox. It is 0 where nothing goes there, and part of `detector` in PyTorch. The copy back is part of `pose`.
+
+    Where frames overlap on a GPU, `detector` and `pose` are times of the GPU too, and `preprocess` is the rest of the
+    time that passed: conversion, launches, waiting for other threads. Such a batch takes less than the sum of its
+    parts, so `preprocess` may be 0 and `total` an upper bound.
     """
 
     preprocess: float
     detector: float
     pose: float
     postprocess: float
+    upload: float = 0.0
 
     @property
     def network(self) -> float:
@@ -27,15 +31,10 @@ class Timing:
     @property
     def total(self) -> float:
         """From the frame to its poses."""
-        return self.preprocess + self.detector + self.pose + self.postprocess
+        return self.preprocess + self.upload + self.detector + self.pose + self.postprocess
 
     def __add__(self, other: Timing) -> Timing:
-        return Timing(
-            self.preprocess + other.preprocess,
-            self.detector + other.detector,
-            self.pose + other.pose,
-            self.postprocess + other.postprocess,
-        )
+        return Timing(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __truediv__(self, calls: int) -> Timing:
-        return Timing(self.preprocess / calls, self.detector / calls, self.pose / calls, self.postprocess / calls)
+        return Timing(*(part / calls for part in astuple(self)))

@@ -199,6 +199,7 @@ class TensorRTBackend:
         try:
             with self._device.current():
                 slot.done.synchronize()
+                upload = slot.uploaded.since(slot.began)
                 detector = slot.detected.since(slot.started)
                 pose = slot.done.since(slot.posed)
                 ready = time.perf_counter()
@@ -211,7 +212,8 @@ class TensorRTBackend:
             self._give(slot)
         post = 1e3 * (end - arrived)
         wall = 1e3 * (end - max(ticket.start, last))
-        return poses, Timing(max(0.0, wall - detector - pose - more - post), detector, pose + more, post)
+        pose += more
+        return poses, Timing(max(0.0, wall - upload - detector - pose - post), detector, pose, post, upload)
 
     def _people(self, ticket: Ticket, min_score: float, max_people: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Return boxes (n, 4) and scores (n,) of the people to go on with, of each frame, copied from the slot."""

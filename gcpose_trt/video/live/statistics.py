@@ -165,7 +165,7 @@ class Meters:
                 meter.all_latencies.add(latency_ms)
             self.timings.add(timing)
             stages["wait"].add(now, waited_ms)
-            stages["preprocess"].add(now, timing.preprocess)
+            stages["preprocess"].add(now, timing.preprocess + timing.upload)
             stages["detector"].add(now, timing.detector)
             stages["pose"].add(now, timing.pose)
             stages["postprocess"].add(now, timing.postprocess)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.types import KEYPOINTS
 from gcpose_trt.runtime.backends.tensorrt.engine import Engine, size_of
-from gcpose_trt.runtime.cuda import Device, DeviceMemory, Event, Lot, PinnedMemory, Stream
+from gcpose_trt.runtime.cuda import Device, DeviceMemory, Lot, PinnedMemory, Stream
 
 _ALIGN = 256  # TensorRT wants every tensor at a multiple of this
 
@@ -85,6 +85,7 @@ class Slot:
             brings them to the host.
         zeros: `batch_index` (most,) of people who are all in the first frame.
         picked: `boxes` (most, 4) and `batch_index` (most,) of people whom the host chose.
+        began, uploaded, started, detected, posed, done: points in the streams: around upload, detector and pose.
     """
 
     def __init__(self, device: Device, detector: Engine, pose: Engine, most: int, stream: Stream) -> None:
@@ -117,8 +118,9 @@ class Slot:
         )
         self.zeros = lot.allocate(most * index.itemsize)
         self.picked = Block(lot, [("boxes", (most, 4), real), ("batch_index", (most,), index)])
-        self.uploaded: Event = lot.event()
-        self.started, self.detected, self.posed, self.done = (lot.event(timing=True) for _ in range(4))
+        self.began, self.uploaded, self.started, self.detected, self.posed, self.done = (
+            lot.event(timing=True) for _ in range(6)
+        )
 
     def staging(self, size: int) -> tuple[NDArray[np.uint8], int]:
         """Return page-locked bytes for frames and the address of as many on the GPU; they grow as needed."""

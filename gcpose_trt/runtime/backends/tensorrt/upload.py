@@ -33,7 +33,7 @@ class Uploader:
             self._kernels = Kernels(library)
 
     def upload(self, slot: Slot, frames: Frames, boxes: Sequence[Letterbox]) -> None:
-        """Enqueue everything that fills the slot's image and image sizes, and record `slot.uploaded`.
+        """Enqueue everything that fills the slot's image and image sizes, between `slot.began` and `slot.uploaded`.
 
         Args:
             slot: nothing that was enqueued for it is still to come.
@@ -46,6 +46,7 @@ class Uploader:
         sizes = slot.sizes.host["image_size"]
         sizes[:] = 1  # of rows without a frame: the network needs at least a pixel
         sizes[: len(boxes)] = [box.content for box in boxes]
+        self._stream.record(slot.began)
         slot.sizes.to_device(self._stream)
         if self._kernels is None:
             self._on_host(slot, frames, boxes)
