@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 def crowd(count: int, height: int, width: int) -> NDArray[np.float32]:
     """Return `count` upright boxes (count, 4), xyxy, of assorted sizes inside (height, width).
 
-    The same ones every time, and what the network does for a box does not depend on who is in it.
+    The same ones every time, and a larger crowd is a smaller one with more people behind it, so that two counts differ
+    by those people only.
     """
-    random = np.random.default_rng(0)
-    tall = random.uniform(0.2, 0.8, count) * height
+    numbers = np.random.default_rng(0).uniform(0, 1, (count, 3))
+    tall = (0.2 + 0.6 * numbers[:, 0]) * height
     wide = np.minimum(0.45 * tall, 0.9 * width)
-    left, top = random.uniform(0, 1, count) * (width - wide), random.uniform(0, 1, count) * (height - tall)
+    left, top = numbers[:, 1] * (width - wide), numbers[:, 2] * (height - tall)
     return np.stack([left, top, left + wide, top + tall], 1).astype(np.float32)
