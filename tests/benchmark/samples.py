@@ -1,4 +1,4 @@
-"""A whole report as `gcpose_trt.benchmark.schema` describes it, from a seeded generator; no machine gave its numbers."""
+"""A whole report as `gcpose_trt.benchmark.schema` describes it, from a seeded generator: no machine measured it."""
 
 from __future__ import annotations
 
