@@ -108,6 +108,19 @@ class Ours:
         """See `BatchContender.run_batch`."""
         return self._estimator.run_batch(list(frames))[0]
 
+    def run_people(self, frame: Image, people: int) -> dict[str, float]:
+        """See `PeopleContender.run_people`.
+
+        The pose network is given `people` boxes of assorted sizes in place of what the detector found. Backend
+        tensorrt goes from frames to poses by itself: there it is the detector's best so many, however unsure it is.
+
+        Raises:
+            GcposeError: the detector proposes fewer (tensorrt).
+        """
+        from gcpose_trt.benchmark import counted
+
+        return counted.run(self._estimator, frame, people)
+
     def close(self) -> None:
         """Free the network."""
         self._estimator.close()
