@@ -216,20 +216,29 @@ def _contender(spec: ContenderSpec) -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     return {
-        "machine_id": _digest("machine")[:16],
+        "machine_id": _digest("machine")[:12],
         "cpu": "Example CPU @ 2.40GHz",
-        "cores": 2,
-        "memory_bytes": 8_000_000_000,
+        "architecture": "x86_64",
+        "board": None,
+        "cores": {"physical": 2, "logical": 4, "affinity": 4, "quota": None, "usable": 4, "smt": True},
+        "memory_bytes": 8_201_314_304,
+        "memory_limit_bytes": None,
         "gpus": [],
+        "driver": None,
+        "cuda": None,
         "jetson": None,
         "power_mode": None,
-        "governor": "performance",
-        "container": None,
+        "on_battery": None,
+        "container": "docker",
+        "hypervisor": None,
         "os": "Debian GNU/Linux 12 (bookworm)",
-        "driver": None,
+        "kernel": "6.1.0-18-amd64",
         "versions": {"gcpose-trt": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "onnxruntime": "1.32.0"},
+        "load": 0.31,
+        "governor": "performance",
+        "clocks": {"driver": "intel_pstate", "min_mhz": 800, "max_mhz": 2400, "boost": False},
         "energy_sensors": ["package-0"],
-        "absent": {"gpus": "no NVIDIA GPU", "power_mode": "not a Jetson"},
+        "absent": {"gpus": "no NVIDIA GPU that programs can use", "power_mode": "the firmware offers no profile"},
     }
 
 
@@ -240,12 +249,14 @@ def _session(rng: np.random.Generator, started: str, ended: str) -> dict[str, An
 def _snapshot(rng: np.random.Generator, when: str) -> dict[str, Any]:
     return {
         "time": when,
-        "load": round(float(rng.uniform(0.1, 1.9)), 2),
-        "cpu_mhz": [round(float(value), 0) for value in rng.uniform(2300, 2400, 2)],
-        "temperatures": {"x86_pkg_temp": round(float(rng.uniform(45, 70)), 1)},
+        "load": round(float(rng.uniform(0.1, 0.4)), 2),
+        "cpu_mhz": {"min": 2340.0, "median": 2380.0, "max": round(float(rng.uniform(2390, 2400)), 0)},
+        "temperatures": {"x86_pkg_temp": round(float(rng.uniform(50, 58)), 1)},
         "throttled": {},
+        "throttle_counts": {"package 0": 3},
         "gpus": [],
         "memory_available_bytes": int(rng.uniform(4e9, 6e9)),
+        "absent": {"gpus": "no NVIDIA driver that answers"},
     }
 
 
