@@ -75,7 +75,12 @@ class Ours:
 
     Raises:
         GcposeError: see `PoseEstimator`.
+
+    Attributes:
+        thread_safe: several threads may call it at once; what does not say so is not measured with several streams.
     """
+
+    thread_safe = True
 
     def __init__(self, spec: ContenderSpec) -> None:
         from gcpose_trt.runtime.estimator import PoseEstimator

@@ -1,0 +1,103 @@
+"""Time of a frame against the number of people in it.
+
+A frame with exactly N people in it is not to be had for every N, so the contender is made to look at N boxes: the
+detector runs once as always, the pose network on N boxes of assorted sizes. What a peer does cannot be steered like
+that; those are left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gcpose_trt.benchmark.contender import ContenderSpec
+from gcpose_trt.benchmark.plan import Plan
+from gcpose_trt.benchmark.schema import TIMED_FRAMES
+from gcpose_trt.benchmark.section import Fleet, Unit
+from gcpose_trt.benchmark.sections.turns import Result, Series, attempt, in_order, keep_reasons, of_section
+
+NAME = "people"
+REPEATS = 5  # of a number of people before the next number has its turn
+STAGES = ("total", "detector", "pose")
+
+
+def units(plan: Plan) -> list[Unit]:
+    """Return one unit a round; after all of them every number has been timed `TIMED_FRAMES` times at least."""
+    if not plan.wants(NAME) or not plan.settings.people:
+        return []
+    return [
+        Unit(
+            f"{NAME}/{number}", f"people, round {number + 1} of {plan.rounds}", functools.partial(_round, plan, number)
+        )
+        for number in range(plan.rounds)
+    ]
+
+
+def _round(plan: Plan, number: int, fleet: Fleet) -> dict[str, Any]:
+    """Let contenders and numbers of people take turns, so that a busy moment does not fall on one of them alone."""
+    counts = sorted(set(plan.settings.people))
+    results: dict[str, Result] = {}
+    for turn in range(math.ceil(TIMED_FRAMES / plan.rounds / REPEATS)):
+        order = counts if turn % 2 == 0 else counts[::-1]
+        for spec in in_order(plan.contenders, number + turn):
+            attempt(results, spec, functools.partial(_turn, plan, fleet, spec, order), _merge)
+    return results
+
+
+def _turn(plan: Plan, fleet: Fleet, spec: ContenderSpec, counts: list[int]) -> Result:
+    frame = plan.clip.indices[len(plan.clip.indices) // 2]
+    return fleet.member(spec).ask(NAME, clip=plan.clip.path, frame=frame, counts=counts, repeats=REPEATS)
+
+
+def _merge(known: Result, new: Result) -> Result:
+    """Return the times of a contender's turns so far with those of one more."""
+    if "counts" not in new:
+        return {**known, **new}
+    counts = {count: dict(times) for count, times in known.get("counts", {}).items()}
+    for count, times in new["counts"].items():
+        mine = counts.setdefault(count, {})
+        for stage, values in times.items():
+            mine[stage] = [*mine.get(stage, []), *values]
+    return {"counts": counts, "unreached": {**known.get("unreached", {}), **new["unreached"]}}
+
+
+def assemble(plan: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return each contender's times by number of people, and what a person more costs."""
+    section: dict[str, Any] = {}
+    gathered: dict[str, dict[int, dict[str, Series]]] = {}
+    for number, unit in of_section(results, NAME):
+        keep_reasons(section, unit)
+        for identity, result in unit.items():
+            if result.get("unreached"):
+                section.setdefault(identity, {}).setdefault("unreached", {}).update(result["unreached"])
+            for count, times in result.get("counts", {}).items():
+                mine = gathered.setdefault(identity, {}).setdefault(int(count), {})
+                for stage, values in times.items():
+                    mine.setdefault(stage, Series()).add(values, number)
+    for identity, by_count in gathered.items():
+        section.setdefault(identity, {}).update(_entry(by_count))
+    return section
+
+
+def _entry(by_count: Mapping[int, Mapping[str, Series]]) -> dict[str, Any]:
+    counts = sorted(by_count)
+    entry: dict[str, Any] = {"counts": counts}
+    for stage in STAGES:
+        entry[stage] = [by_count[count].get(stage, Series()).summary() for count in counts]
+    return {**entry, "slope": slope(counts, [record and record["median"] for record in entry["total"]])}
+
+
+def slope(counts: list[int], medians: list[float | None]) -> float | None:
+    """Return the milliseconds that a person more costs, by least squares.
+
+    Frames without people are left out: the pose network is not called for them, so that the step from none to one is
+    not what a person costs. None if fewer than two numbers are left.
+    """
+    pairs = [(count, value) for count, value in zip(counts, medians, strict=True) if count >= 1 and value is not None]
+    if len(pairs) < 2:
+        return None
+    return float(np.polyfit(*zip(*pairs, strict=True), 1)[0])
