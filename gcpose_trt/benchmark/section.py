@@ -15,6 +15,8 @@ class Member(Protocol):
     spec: ContenderSpec
     info: dict[str, Any]
     """`ContenderInfo.to_dict()`."""
+    opened: dict[str, float]
+    """Milliseconds of its start: "process" (until Python runs our code), "import" of libraries, "load" of the model."""
 
     def ask(self, operation: str, **request: Any) -> dict[str, Any]:
         """Have the child run an operation and return its answer.

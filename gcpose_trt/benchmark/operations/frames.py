@@ -12,6 +12,8 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.drawing import draw_poses
 from gcpose_trt.video.sources import open_source
 
+_DECIMALS = 4  # of a millisecond: finer than the clock
+
 
 class Decoder:
     """Frames of a clip by their numbers, decoded one after the other as a player would.
@@ -94,15 +96,14 @@ def run(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
         if number == 0:
             _run_and_draw(contender, frame)
         run_time, draw_time, parts, count = _run_and_draw(contender, frame)
-        times["decode"].append(decode)
-        times["run"].append(run_time)
-        times["draw"].append(draw_time)
+        for name, value in (("decode", decode), ("run", run_time), ("draw", draw_time)):
+            times[name].append(round(value, _DECIMALS))
         stages.append(parts)
         people.append(count)
     names = list(dict.fromkeys(name for parts in stages for name in parts))
     return {
         **times,
-        "stages": {name: [float(parts.get(name, 0.0)) for parts in stages] for name in names},
+        "stages": {name: [round(float(parts.get(name, 0.0)), _DECIMALS) for parts in stages] for name in names},
         "people": people,
         "wall": time.perf_counter() - started,
     }

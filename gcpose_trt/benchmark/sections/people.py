@@ -100,4 +100,5 @@ def slope(counts: list[int], medians: list[float | None]) -> float | None:
     pairs = [(count, value) for count, value in zip(counts, medians, strict=True) if count >= 1 and value is not None]
     if len(pairs) < 2:
         return None
-    return float(np.polyfit(*zip(*pairs, strict=True), 1)[0])
+    people, milliseconds = np.array(pairs, np.float64).T
+    return float(np.polyfit(people, milliseconds, 1)[0])
