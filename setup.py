@@ -1,8 +1,8 @@
 """The one thing that pyproject.toml cannot say: a wheel carries files that lie at the top of a clone.
 
 The plugins' C++ and CUDA sources are built on the user's machine, for its GPU and TensorRT, by `gcpose-trt plugins
-build`; in a wheel they lie in `gcpose_trt/plugin_sources`. The calibration of a shipped model lies beside the model.
-Everything else is in pyproject.toml.
+build`; in a wheel they lie in `gcpose_trt/plugin_sources`. The calibration of a shipped model lies beside the model. Suites and adapters of
+`gcpose-trt benchmark` lie in `gcpose_trt/benchmark_files`. Everything else is in pyproject.toml.
 """
 
 from pathlib import Path
@@ -37,6 +37,10 @@ class BuildWithSources(build_py):
         assets = Path(self.build_lib) / "gcpose_trt" / "assets"
         for path in sorted((ROOT / "calibration").glob("*.json")):
             copies.append((str(path), str(assets / path.stem / "calibration.json")))
+        files = Path(self.build_lib) / "gcpose_trt" / "benchmark_files"
+        for pattern in ("suites/*.toml", "peers/*.py", "peers/README.md"):
+            for path in sorted((ROOT / "benchmarks").glob(pattern)):
+                copies.append((str(path), str(files / path.relative_to(ROOT / "benchmarks"))))
         return copies
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,6 +26,10 @@ COMMANDS = {
     "build-engine": "turn a model into TensorRT engines",
     "inspect": "show what an engine holds",
     "compare": "compare two backends or precisions stage by stage",
+    "benchmark": "measure speed, accuracy, memory and power on this machine, beside peers",
+    "benchmark compare": "show what changed between two reports",
+    "benchmark report": "write a report's pages again",
+    "benchmark roofline": "show each layer's time beside what this machine could do",
     "doctor": "check this machine: driver, GPU, TensorRT, plugins, OpenCV, ONNX Runtime",
 }
 
@@ -57,7 +62,7 @@ def build_parser(command: str | None = None) -> Parser:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary, parents=[debug])
         if name == command:
-            module = importlib.import_module(f"gcpose_trt.cli.{name.replace('-', '_')}")
+            module = importlib.import_module(f"gcpose_trt.cli.{re.sub('[- ]', '_', name)}")
             subparser.description = (module.__doc__ or summary).strip()
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
@@ -96,7 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     # The options before the subcommand take no value, so the first word without a dash is the subcommand.
-    command = next((word for word in arguments if not word.startswith("-")), None)
+    place = next((place for place, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
+    pair = " ".join(arguments[place : place + 2])
+    if pair in COMMANDS:  # argparse takes a subcommand of two words as one
+        arguments = [*arguments[:place], pair, *arguments[place + 2 :]]
+    command = arguments[place] if place < len(arguments) else None
     args = build_parser(command).parse_args(arguments)
     code = int(args.run(args))
     # A pipe that broke shows here, where it is caught, and not when Python closes stdout.
