@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from gcpose_trt.benchmark.reading import REPORT, read_report
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write, check_writable
 
+# A list of numbers, each on a line of its own. Text is never one: its line breaks are written as \\n.
+_NUMBERS = re.compile(r"\[\n[-+0-9.eE,\s]+\]")
 _AGAIN = "give --fresh to start over, or another folder with --output"
 
 
@@ -77,9 +80,9 @@ class State:
         Raises:
             GcposeError: it cannot be written, as when the disk is full.
         """
+        text = json.dumps(self.report, indent=1, allow_nan=False)
         with atomic_write(self.path, "w") as stream:
-            json.dump(self.report, stream, indent=1, allow_nan=False)
-            stream.write("\n")
+            stream.write(_NUMBERS.sub(_on_one_line, text) + "\n")
 
 
 def _difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -103,6 +106,10 @@ def _difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if suites[0].get("contenders") != suites[1]["contenders"]:
         return "with other contenders (files that were missing are there now, or have gone)"
     return ""
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return " ".join(numbers[0].split()).replace("[ ", "[").replace(" ]", "]")
 
 
 def _words(value: Any) -> str:
