@@ -1,8 +1,8 @@
 """The one thing that pyproject.toml cannot say: a wheel carries files that lie at the top of a clone.
 
 The plugins' C++ and CUDA sources are built on the user's machine, for its GPU and TensorRT, by `gcpose-trt plugins
-build`; in a wheel they lie in `gcpose_trt/plugin_sources`. The calibration of a shipped model lies beside the model. Suites and adapters of
-`gcpose-trt benchmark` lie in `gcpose_trt/benchmark_files`. Everything else is in pyproject.toml.
+build`; in a wheel they lie in `gcpose_trt/plugin_sources`. The calibration of a shipped model lies beside the model.
+Suites and adapters of `gcpose-trt benchmark` lie in `gcpose_trt/benchmark_files`. Everything else is in pyproject.toml.
 """
 
 from pathlib import Path
