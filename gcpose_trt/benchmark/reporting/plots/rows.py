@@ -1,0 +1,130 @@
+"""Charts with a row for each contender: its name above, its values to the right of it, the shape below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcpose_trt.benchmark.reporting.plots.canvas import FONT, INK, MUTED, colour
+from gcpose_trt.benchmark.reporting.view import Entry
+from gcpose_trt.benchmark.reporting.words import figure
+
+_ROW = 0.56  # inches
+_NAME = 34  # letters
+SHADES = (1.0, 0.55, 0.25)  # opacities of full, half and faint
+_RATIO = 6.0  # from here on a linear axis would press the fast ones into a corner
+
+
+def height(rows: int) -> float:
+    """Return the height in inches of a chart with so many rows."""
+    return 0.5 + _ROW * max(rows, 1)
+
+
+def short(name: str, most: int = _NAME) -> str:
+    """Return a name that fits above a row."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def prepare(axes: Any, entries: Sequence[Entry], values: Sequence[str], unit: str) -> None:
+    """Put names and values above the rows, from top to bottom, and leave only the axis below.
+
+    Args:
+        axes: of `canvas.drawing`.
+        entries: one a row.
+        values: text at the right end of each row.
+        unit: title of the axis.
+    """
+    rows = len(entries)
+    inches = height(rows)
+    axes.figure.subplots_adjust(left=0.02, right=0.97, bottom=0.45 / inches, top=1 - 0.03 / inches)
+    axes.set_ylim(rows, 0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_xlabel(unit, fontsize=FONT - 0.5, labelpad=1)
+    across = axes.get_yaxis_transform()
+    for row, (entry, value) in enumerate(zip(entries, values, strict=True)):
+        style = {"transform": across, "va": "baseline", "fontsize": FONT}
+        axes.text(0, row + 0.36, short(entry.label), color=INK, ha="left", **style)
+        axes.text(1, row + 0.36, value, color=MUTED, ha="right", **style)
+
+
+def time_axis(axes: Any, low: float, high: float) -> None:
+    """Set the axis from about `low` to about `high`: from zero, or logarithmic where they lie far apart."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+    if low > 0 and high / low > _RATIO:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.08, high * 1.08)
+        axes.xaxis.set_major_locator(FixedLocator(_decades(low, high)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_xlim(0, high * 1.04 if high > 0 else 1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5, 10, ... between the two, and fewer where there would be many."""
+    steps = (1, 2, 5) if high / low < 150 else (1, 3) if high / low < 1000 else (1,)
+    places = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [step * 10.0**place for place in places for step in steps if low / 1.08 <= step * 10.0**place <= high * 1.08]
+
+
+def violin(axes: Any, row: int, entry: Entry, samples: NDArray[np.float64], high: float) -> None:
+    """Draw where the samples of one row lie: density above, quartiles and median on the base line, p99 as a tick.
+
+    Args:
+        axes: prepared.
+        row: from 0.
+        entry: for its colour.
+        samples: milliseconds, at least two.
+        high: right end of the axis; what lies beyond it is not drawn.
+    """
+    base, most = row + 0.9, 0.4
+    places, density = _density(samples, high)
+    peak = density.max()
+    if peak > 0:
+        axes.fill_between(places, base, base - most * density / peak, color=colour(entry), alpha=0.45, linewidth=0)
+    quarter, middle, three_quarters, p99 = np.percentile(samples, (25, 50, 75, 99)).tolist()
+    axes.plot([samples.min(), min(samples.max(), high)], [base, base], color=colour(entry), linewidth=0.9)
+    axes.plot([quarter, three_quarters], [base, base], color=colour(entry), linewidth=4.5, solid_capstyle="butt")
+    if p99 <= high:
+        axes.plot([p99, p99], [base - 0.12, base + 0.08], color=colour(entry), linewidth=1.8)
+    axes.plot([middle], [base], marker="o", markersize=5.5, color=INK, linestyle="none", clip_on=False)
+
+
+def _density(samples: NDArray[np.float64], high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places and a smooth density of the samples' logarithms there (120 each)."""
+    logs = np.log(np.maximum(samples, 1e-6))
+    quarter, three_quarters = np.percentile(logs, (25, 75))
+    # Silverman's rule of thumb, robust to a long tail.
+    width = 0.9 * min(float(logs.std()), float(three_quarters - quarter) / 1.34) * len(logs) ** -0.2
+    width = max(width, 1e-3)
+    end = min(float(logs.max()), math.log(high))
+    grid = np.linspace(float(logs.min()) - 2 * width, end, 120)
+    density = np.exp(-0.5 * ((grid[:, None] - logs[None]) / width) ** 2).sum(axis=1)
+    return np.exp(grid), density
+
+
+def bar(axes: Any, row: float, entry: Entry, parts: Sequence[tuple[float, float, float]], thick: float = 0.4) -> None:
+    """Draw pieces of a bar.
+
+    Args:
+        axes: prepared.
+        row: its middle.
+        entry: for its colour.
+        parts: (start, length, opacity) each.
+        thick: in rows.
+    """
+    for start, length, opacity in parts:
+        axes.barh(row, length, left=start, height=thick, color=colour(entry), alpha=opacity, linewidth=0)
+
+
+def ms(value: Any) -> str:
+    """Return milliseconds with their unit."""
+    return f"{figure(value)} ms"
