@@ -50,7 +50,7 @@ def facts(probe: Probe | None = None) -> dict[str, Any]:
         {"machine_id": see `machine_id`; "cpu": name; "architecture"; "board": of a single-board computer; "cores": see
         `processor.cores`; "governor"; "clocks": see `processor.policy`; "memory_bytes"; "memory_limit_bytes": of the
         control group; "gpus": see `gpus.describe`; "driver": NVIDIA's; "cuda": newest that the driver serves;
-        "jetson": {"board", "l4t", "jetpack", "clocks_fixed"}; "power_mode": nvpmodel's, or the platform profile;
+        "jetson": {"name", "l4t", "jetpack", "clocks_fixed"}; "power_mode": nvpmodel's, or the platform profile;
         "on_battery"; "container": its kind; "hypervisor"; "os"; "kernel"; "versions": {package: version}; "load": of
         the last minute; "energy_sensors": names; "absent": {what: why}}. None for what is not there or not told. No
         host name, user, path or serial number is in it.
@@ -62,7 +62,7 @@ def facts(probe: Probe | None = None) -> dict[str, Any]:
     devices, driver, why = attempt(lambda: gpus.describe(probe, machine), absent, "gpus", ([], None, ""))
     if why:
         absent["gpus"] = why
-    interpreter = attempt(probe.interpreter, absent, "python", Interpreter("", "", None, False, "", "", 0))
+    interpreter = attempt(lambda: probe.interpreter(), absent, "python", Interpreter("", "", None, False, "", "", 0))
     found: dict[str, Any] = {
         "cpu": attempt(lambda: processor.model(probe), absent, "cpu", None),
         "architecture": interpreter.architecture or None,
@@ -109,7 +109,7 @@ def machine_id(found: Mapping[str, Any]) -> str:
         (found.get("cores") or {}).get("usable"),
         _rounded(found.get("memory_limit_bytes") or found.get("memory_bytes")),
         sorted(cards, key=str),
-        [board["board"], found.get("power_mode")] if board else None,
+        [board.get("name"), found.get("power_mode")] if board else None,
     ]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]
 
@@ -131,7 +131,7 @@ def _jetson(probe: Probe, machine: Machine) -> dict[str, Any] | None:
     if not jetson.is_jetson(probe):
         return None
     return {
-        "board": machine.jetson,
+        "name": machine.jetson,
         "l4t": machine.l4t,
         "jetpack": machine.jetpack,
         "clocks_fixed": jetson.clocks_fixed(probe),
