@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import SAMPLE_CLIP, parser, read_frames, record, run, statistics, write
-from benchmarks.movenet import MoveNetMultiPose
+from benchmarks.peers import movenet
 from gcpose_trt import PoseEstimator, PoseFrame
+from gcpose_trt.benchmark.contender import ContenderSpec
 
 Find = Callable[[NDArray[np.uint8]], PoseFrame]
 
@@ -68,9 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = options.parse_args(argv)
 
     frames = read_frames(args.clip, args.frames)
-    peer = MoveNetMultiPose(args.movenet, args.movenet_size, threads=args.threads)
+    peer = movenet.open(
+        ContenderSpec(str(args.movenet), peer="movenet", size=str(args.movenet_size), threads=args.threads)
+    )
     with PoseEstimator(args.model, size=args.size, threads=args.threads) as ours:
-        measured = interleave(ours, peer, frames, args.warmup)
+        measured = interleave(ours, lambda frame: peer.run(frame)[0], frames, args.warmup)
         _, timing = ours.run(frames[0])
         info = ours.info
     for name in ("ours", "movenet"):

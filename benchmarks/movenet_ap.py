@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import parser, record, run, write
-from benchmarks.movenet import MoveNetMultiPose
+from benchmarks.peers import movenet
+from gcpose_trt.benchmark.contender import ContenderSpec
 from gcpose_trt.evaluation import evaluate
 from gcpose_trt.evaluation.report import format_table
 
@@ -22,8 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--threads", type=int, help="CPU threads")
     args = options.parse_args(argv)
 
-    peer = MoveNetMultiPose(args.movenet, args.size, args.min_score, args.threads)
-    result = evaluate(peer, args.images, args.annotations, progress=True)
+    peer = movenet.open(
+        ContenderSpec(
+            str(args.movenet), peer="movenet", size=str(args.size), min_score=args.min_score, threads=args.threads
+        )
+    )
+    result = evaluate(lambda frame: peer.run(frame)[0], args.images, args.annotations, progress=True)
     print(format_table(result))
     settings = {"size": args.size, "min_score": args.min_score, "annotations": args.annotations.name}
     write(args.json, record({"model": "MoveNet MultiPose Lightning", "settings": settings, **result.to_dict()}))
