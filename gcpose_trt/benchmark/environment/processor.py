@@ -30,6 +30,13 @@ def model(probe: Probe) -> str | None:
     return " + ".join(f"{count} x {name}" for name, count in cores) or (names[0] if names else None)
 
 
+def generation(probe: Probe) -> str | None:
+    """Return family and model in numbers: virtual machines give several processors one name. None on Arm."""
+    cpuinfo = probe.read("/proc/cpuinfo") or ""
+    numbers = [re.search(rf"^{name}\s*:\s*(\d+)$", cpuinfo, re.MULTILINE) for name in ("cpu family", "model")]
+    return f"family {numbers[0][1]}, model {numbers[1][1]}" if numbers[0] and numbers[1] else None
+
+
 def cores(probe: Probe) -> dict[str, Any]:
     """Count the cores.
 

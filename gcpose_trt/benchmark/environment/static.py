@@ -47,13 +47,13 @@ def facts(probe: Probe | None = None) -> dict[str, Any]:
         probe: the machine; None: this one.
 
     Returns:
-        {"machine_id": see `machine_id`; "cpu": name; "architecture"; "board": of a single-board computer; "cores": see
-        `processor.cores`; "governor"; "clocks": see `processor.policy`; "memory_bytes"; "memory_limit_bytes": of the
-        control group; "gpus": see `gpus.describe`; "driver": NVIDIA's; "cuda": newest that the driver serves;
-        "jetson": {"name", "l4t", "jetpack", "clocks_fixed"}; "power_mode": nvpmodel's, or the platform profile;
-        "on_battery"; "container": its kind; "hypervisor"; "os"; "kernel"; "versions": {package: version}; "load": of
-        the last minute; "energy_sensors": names; "absent": {what: why}}. None for what is not there or not told. No
-        host name, user, path or serial number is in it.
+        {"machine_id": see `machine_id`; "cpu": name; "cpu_generation": its numbers; "architecture"; "board": of a
+        single-board computer; "cores": see `processor.cores`; "governor"; "clocks": see `processor.policy`;
+        "memory_bytes"; "memory_limit_bytes": of the control group; "gpus": see `gpus.describe`; "driver": NVIDIA's;
+        "cuda": newest that the driver serves; "jetson": {"name", "l4t", "jetpack", "clocks_fixed"}; "power_mode":
+        nvpmodel's, or the platform profile; "on_battery"; "container": its kind; "hypervisor"; "os"; "kernel";
+        "versions": {package: version}; "load": of the last minute; "energy_sensors": names; "absent": {what: why}}.
+        None for what is not there or not told. No host name, user, path or serial number is in it.
     """
     probe = probe or Probe()
     absent: dict[str, str] = {}
@@ -65,6 +65,7 @@ def facts(probe: Probe | None = None) -> dict[str, Any]:
     interpreter = attempt(lambda: probe.interpreter(), absent, "python", Interpreter("", "", None, False, "", "", 0))
     found: dict[str, Any] = {
         "cpu": attempt(lambda: processor.model(probe), absent, "cpu", None),
+        "cpu_generation": attempt(lambda: processor.generation(probe), absent, "cpu_generation", None),
         "architecture": interpreter.architecture or None,
         "board": attempt(lambda: text(probe, "/proc/device-tree/model"), absent, "board", None),
         "cores": attempt(lambda: processor.cores(probe), absent, "cores", {}),
@@ -105,6 +106,7 @@ def machine_id(found: Mapping[str, Any]) -> str:
     board = found.get("jetson")
     words = [
         found.get("cpu"),
+        found.get("cpu_generation"),
         found.get("architecture"),
         (found.get("cores") or {}).get("usable"),
         _rounded(found.get("memory_limit_bytes") or found.get("memory_bytes")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gcpose_trt.doctor.probe import Inspection, Interpreter, Output
+from gcpose_trt.doctor.probe import Inspection, Interpreter, Output, Probe
 from tests.doctor import recorded
 
 CPUS = "/sys/devices/system/cpu"
@@ -239,3 +239,12 @@ ALL = [desktop, orin, xavier, raspberry, container]
 def smi(*rows: str) -> Output:
     """What nvidia-smi prints."""
     return Output(0, "".join(f"{row}\n" for row in rows))
+
+
+class Broken(Probe):
+    """A machine whose every answer is an error."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name.startswith("__"):
+            return object.__getattribute__(self, name)
+        raise OSError(5, f"Input/output error at {name}")

@@ -9,7 +9,7 @@ import pytest
 
 from gcpose_trt.benchmark.environment import facts, machine_id
 from gcpose_trt.benchmark.environment.arm import cores
-from gcpose_trt.doctor.probe import Inspection, Output, Probe
+from gcpose_trt.doctor.probe import Inspection, Output
 from tests.benchmark.environment import machines
 from tests.benchmark.environment.machines import Machine
 from tests.benchmark.environment.stand_in import Library
@@ -31,6 +31,7 @@ def test_desktop(nvml: Library) -> None:
     assert found["clocks"]["boost"] is True
     assert (found["clocks"]["min_mhz"], found["clocks"]["limit_max_mhz"]) == (800, 4900)
     assert found["memory_bytes"] == 32658420 << 10
+    assert found["cpu_generation"] is None
     assert found["gpus"] == [
         {
             "name": "NVIDIA GeForce RTX 4090",
@@ -184,10 +185,12 @@ def test_identity_changes_with_what_decides_speed(nvml: Library) -> None:
     ids = {facts(make())["machine_id"] for make in machines.ALL}
     assert len(ids) == len(machines.ALL)
     slower = altered(machines.orin(), commands={"nvpmodel -q": Output(0, "NV Power Mode: 15W\n0\n")})
+    newer = machines.container()
+    newer.files["/proc/cpuinfo"] += "cpu family\t: 25\nmodel\t\t: 17\n"
     fewer = altered(machines.desktop(), files={"/sys/fs/cgroup/cpu.max": "200000 100000\n"})
     nvml.cards = []
     cardless = altered(machines.desktop(), inspections={"cuda_driver": Inspection({"found": False})})
-    assert not ids & {facts(probe)["machine_id"] for probe in (slower, fewer, cardless)}
+    assert not ids & {facts(probe)["machine_id"] for probe in (slower, newer, fewer, cardless)}
 
 
 @pytest.mark.parametrize("make", machines.ALL)
@@ -195,17 +198,8 @@ def test_report_of_facts_is_json(make: Callable[[], Machine], no_driver: None) -
     assert json.loads(json.dumps(facts(make()))) == facts(make())
 
 
-class _Broken(Probe):
-    """A machine whose every answer is an error."""
-
-    def __getattribute__(self, name: str) -> object:
-        if name.startswith("__"):
-            return object.__getattribute__(self, name)
-        raise OSError(5, f"Input/output error at {name}")
-
-
 def test_machine_of_errors_gives_reasons() -> None:
-    found = facts(_Broken())
+    found = facts(machines.Broken())
     assert found["cpu"] is None and found["gpus"] == [] and found["energy_sensors"] == []
     assert "Input/output error" in found["absent"]["cpu"]
     assert {"gpus", "memory", "cores", "versions", "python"} <= set(found["absent"])

@@ -13,7 +13,6 @@ from gcpose_trt.benchmark.environment.nvml import slowed_by
 from tests.benchmark.environment import machines
 from tests.benchmark.environment.machines import CPUS, Machine
 from tests.benchmark.environment.stand_in import Card, Library
-from tests.benchmark.environment.test_facts import _Broken
 
 
 def test_desktop(nvml: Library) -> None:
@@ -60,6 +59,14 @@ def test_gpu_by_nvidia_smi() -> None:
     assert (gpu["clock_mhz"], gpu["temperature"], gpu["power_watts"]) == (2100, 83, 449.92)
     assert (gpu["utilisation"], gpu["memory_used_bytes"]) == (0.99, 5120 << 20)
     assert gpu["throttled"] == ["power limit", "temperature, by the hardware"]
+
+
+def test_stand_in_offers_what_the_library_offers() -> None:
+    library = pytest.importorskip("pynvml")
+    for old in (False, True):
+        names = [name for name in vars(Library(old=old).module()) if name.lower().startswith("nvml")]
+        assert len(names) > 15
+        assert [name for name in names if not hasattr(library, name)] == []
 
 
 def test_idle_and_set_clocks_do_not_slow() -> None:
@@ -112,7 +119,7 @@ def test_bare_container_says_what_it_cannot_tell() -> None:
     assert "nominal" in found["absent"]["cpu_mhz"]
 
 
-@pytest.mark.parametrize("make", [*machines.ALL, _Broken])
+@pytest.mark.parametrize("make", [*machines.ALL, machines.Broken])
 def test_is_json_and_never_fails(make: Callable[[], Machine], no_driver: None) -> None:
     found = snapshot(make())
     assert json.loads(json.dumps(found)) == found
