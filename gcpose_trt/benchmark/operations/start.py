@@ -22,8 +22,8 @@ def run(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         "first_frame" (milliseconds from frame to poses), "steady" (those of each further frame), "host_peak_bytes"
-        (None where the system does not tell), and "gpu_peak_bytes", what GPUs hold for it after the last frame: the most
-        that it needed, because libraries keep what they have; or None, and why in "gpu_reason".
+        (None where the system does not tell), and "gpu_peak_bytes", what GPUs hold for it after the last frame, the
+        most that it needed, because libraries keep what they have; or None, and why in "gpu_reason".
     """
     times: list[float] = []
     gpu = GpuMemory(None, ON_CPU)
