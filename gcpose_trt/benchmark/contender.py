@@ -57,7 +57,7 @@ class ContenderSpec:
     @property
     def label(self) -> str:
         """What people read: "mobile int8 @448"; never a folder of the machine."""
-        name = self.peer or self.model.rstrip("/").rsplit("/", 1)[-1]
+        name = (self.peer.removesuffix(".py") or self.model.rstrip("/")).rsplit("/", 1)[-1]
         parts = [name]
         if self.backend not in ("", "auto", "onnxruntime"):
             parts.append(self.backend)

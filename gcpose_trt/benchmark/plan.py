@@ -140,13 +140,12 @@ def make_plan(settings: Settings, gpu: Callable[[], bool] = has_gpu) -> Plan:
     Raises:
         GcposeError: no such clip, no such peer, or nothing to measure.
     """
-    clip = look_at(settings.clip, settings.frames)
-    count = len(clip.indices)
-    rounds = settings.rounds or math.ceil(TIMED_FRAMES / count)
-    resolved = replace(settings, frames=count, rounds=rounds)
     cases = tuple(Case(spec, obstacle(spec, gpu)) for spec in contenders(settings))
     if not cases:
         raise GcposeError("there is nothing to measure; give models with --models or peers with --peers")
+    clip = look_at(settings.clip, settings.frames)
+    count = len(clip.indices)
+    resolved = replace(settings, frames=count, rounds=settings.rounds or math.ceil(TIMED_FRAMES / count))
     return Plan(resolved, clip, cases, tuple(_notes(settings, resolved)))
 
 

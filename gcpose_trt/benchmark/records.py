@@ -11,22 +11,23 @@ from gcpose_trt.benchmark.contender import ContenderSpec
 from gcpose_trt.benchmark.fleet import Fleet
 from gcpose_trt.benchmark.opening import physical_cores, runs_on_gpu
 from gcpose_trt.benchmark.plan import Plan
+from gcpose_trt.benchmark.schema import SECTIONS
 from gcpose_trt.errors import GcposeError
 
 _INTERRUPTED = "the run was interrupted before its turn; give the same command again"
-_Units = Mapping[str, Mapping[str, Any]]
+_NOTHING = "nothing that was asked for can be measured of it; ask for other sections"
+_NO_NUMBERS = {"failed", "left_out"}  # why there are none
 
 
-def contenders(plan: Plan, fleet: Fleet, units: _Units, earlier: Mapping[str, Any]) -> list[dict[str, Any]]:
+def contenders(plan: Plan, fleet: Fleet, report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the report's list of contenders, in the order of the plan.
 
     Args:
         plan: the run.
         fleet: knows what contenders say of themselves, and which could not be opened.
-        units: results so far.
-        earlier: the report as it was, for contenders that need not be opened again.
+        report: with its sections and units, and the list as it was, for contenders that need not be opened again.
     """
-    before = {record["id"]: record for record in earlier.get("contenders", [])}
+    before = {record["id"]: record for record in report.get("contenders", [])}
     labels = _labels([case.spec for case in plan.cases])
     found = []
     for case in plan.cases:
@@ -35,7 +36,7 @@ def contenders(plan: Plan, fleet: Fleet, units: _Units, earlier: Mapping[str, An
         if case.skipped is not None:
             status, reason = "skipped", case.skipped
         else:
-            status, reason = _status(spec, fleet, units)
+            status, reason = _status(spec, fleet, report)
         found.append(
             {
                 "id": spec.id,
@@ -62,26 +63,26 @@ def require_any(report: Mapping[str, Any]) -> None:
         raise GcposeError(f"nothing could be measured: {reasons}")
 
 
-def _status(spec: ContenderSpec, fleet: Fleet, units: _Units) -> tuple[str, str]:
+def _status(spec: ContenderSpec, fleet: Fleet, report: Mapping[str, Any]) -> tuple[str, str]:
     """Return the status of a contender that was to be measured, and what went wrong with it."""
     failures: dict[str, list[str]] = {}
-    measured = False
-    for key, unit in units.items():
-        result = unit.get(spec.id) if isinstance(unit, Mapping) else None
-        if not isinstance(result, Mapping):
-            continue
-        if "failed" in result:
+    for key, unit in report["units"].items():
+        result = unit.get(spec.id)
+        if isinstance(result, Mapping) and "failed" in result:
             failures.setdefault(str(result["failed"]), []).append(key.split("/")[0])
-        elif "left_out" not in result:
-            measured = True
-    reason = "; ".join(f"{', '.join(dict.fromkeys(where))}: {why}" for why, where in failures.items())
-    if measured:
-        return "measured", reason
+    if _has_numbers(spec.id, report):
+        return "measured", "; ".join(f"{', '.join(dict.fromkeys(where))}: {why}" for why, where in failures.items())
     if spec.id in fleet.failures:
         return "failed", fleet.failures[spec.id]
     if failures:
         return "failed", "; ".join(failures)
-    return "skipped", _INTERRUPTED
+    return "skipped", _NOTHING if report["complete"] else _INTERRUPTED
+
+
+def _has_numbers(identity: str, report: Mapping[str, Any]) -> bool:
+    entries = [report.get(section, {}).get(identity, {}) for section in SECTIONS if section != "samples"]
+    drawn = any(identity in sample["poses"] for sample in report.get("samples", []))
+    return drawn or any(set(entry) - _NO_NUMBERS for entry in entries)
 
 
 def _labels(specs: list[ContenderSpec]) -> dict[str, str]:

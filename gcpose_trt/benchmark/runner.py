@@ -121,7 +121,7 @@ def _assemble(plan: Plan, modules: Sequence[Section], fleet: Fleet, state: State
     for module in modules:
         made = module.assemble(plan, state.units)
         report |= made if module.NAME not in SECTIONS else {module.NAME: made}
-    report["contenders"] = records.contenders(plan, fleet, state.units, report)
+    report["contenders"] = records.contenders(plan, fleet, report)
     report["notes"] = [*plan.notes, *(["the run was interrupted"] if not report["complete"] else [])]
     report["units"] = report.pop("units")  # last in the file
 
