@@ -29,8 +29,8 @@ def render(report: Mapping[str, Any], folder: Path, clip: Path | None = None) ->
         MissingDependencyError: there is no matplotlib for the page; everything else is written.
         GcposeError: a file cannot be written, or `clip` is not the clip that was measured.
     """
-    from gcpose_trt.benchmark.reporting.page import render_html
     from gcpose_trt.benchmark.reporting.markdown import render_markdown
+    from gcpose_trt.benchmark.reporting.page import render_html
     from gcpose_trt.benchmark.reporting.plots import all_charts
     from gcpose_trt.benchmark.reporting.samples import draw_samples
     from gcpose_trt.benchmark.reporting.view import View

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gcpose_trt.benchmark.reporting.view import View
-from gcpose_trt.benchmark.reporting.words import clean, look, number, plural, text, whole
+from gcpose_trt.benchmark.reporting.words import clean, look, number, plain, plural, text, whole
 
 
 def title(view: View) -> str:
@@ -21,19 +21,21 @@ def suite(view: View) -> str:
 def machine(view: View) -> str:
     """Return the machine in one line: processor, cores, GPUs."""
     known = view.get("environment")
-    cores = number(look(known, "cores"))
     parts = [text(look(known, "cpu"))]
-    if cores:
-        parts.append(plural(int(cores), "core"))
+    physical, usable = (number(look(known, "cores", name)) for name in ("physical", "usable"))
+    if physical:
+        parts.append(plural(int(physical), "core"))
+    if usable and usable != physical:
+        parts.append(f"{usable:g} usable at once")
     gpus = look(known, "gpus")
     for gpu in gpus if isinstance(gpus, list) else []:
-        parts.append(clean(look(gpu, "name") or gpu, 80))
+        parts.append(clean(look(gpu, "name") or plain(gpu), 80))
     jetson = look(known, "jetson")
     if jetson:
-        parts.append(clean(look(jetson, "model") or look(jetson, "name") or jetson, 80))
+        parts.append(clean(look(jetson, "board") or plain(jetson), 80))
     mode = look(known, "power_mode")
     if mode:
-        parts.append(f"power mode {clean(look(mode, 'name') or mode, 40)}")
+        parts.append(f"power mode {clean(look(mode, 'name') or plain(mode), 40)}")
     return ", ".join(parts)
 
 

@@ -53,18 +53,20 @@ def figure(chart: Chart) -> str:
         f'<li><i class="shade s{place}"></i>{escape(words)}</li>' for place, words in enumerate(chart.shades) if words
     )
     parts = [
-        f"<figure><h3>{escape(chart.title)}</h3>{chart.svg}",
+        f"<figure><h3>{escape(chart.title)}</h3>{chart.svg}<div>",
         key(chart.entries) if len(chart.entries) > 1 else "",
         f'<ul class="key">{shades}</ul>' if shades else "",
         f"<figcaption>{escape(chart.note)}</figcaption>" if chart.note else "",
-        "</figure>",
+        "</div></figure>",
     ]
     return "".join(parts)
 
 
 def figures(charts: Sequence[Chart]) -> str:
     """Return pictures as a grid; "" for none."""
-    return f'<div class="grid">{"".join(map(figure, charts))}</div>' if charts else ""
+    # Four in rows of three would leave two places empty.
+    even = "pairs" if len(charts) in (2, 4) else "one" if len(charts) == 1 else ""
+    return f'<div class="grid {even}">{"".join(map(figure, charts))}</div>' if charts else ""
 
 
 def table(content: Table | None) -> str:
@@ -75,8 +77,8 @@ def table(content: Table | None) -> str:
     notes = "".join(f"<p>{escape(note)}</p>" for note in content.notes)
     caption = escape(content.caption)
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f"<thead>{_titles(content)}</thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}">'
+        f"<table><caption><span>{caption}</span></caption><thead>{_titles(content)}</thead><tbody>{body}</tbody></table></div>"
         + (f'<div class="notes">{notes}</div>' if notes else "")
     )
 

@@ -16,18 +16,18 @@ def methods(view: View) -> list[tuple[str, str]]:
         found.append(
             (
                 "Energy",
-                "Watts are what the machine's own sensors counted over a contender's turns; joules a frame are those watts "
-                "for as long as a frame takes end to end. A sensor counts all that its part of the machine uses; nothing "
-                "is subtracted for rest.",
+                "Watts are what the machine's own sensors counted over a contender's turns; joules a frame are those "
+                "watts for as long as a frame takes end to end. A sensor counts all that its part of the machine "
+                "uses; nothing is subtracted for rest.",
             )
         )
     pairs = {
-        "people": "The network's per-person part is given that many people, so that every count is measured on the "
-        "same frame. The shade is the interval of the median.",
-        "throughput": "Frames a second over all frames together, while as many frames as said go into one call, or as "
-        "many callers run at once. It says how much work gets done, not how long one frame waits.",
-        "start": "A new process each time: import is loading the library, load is opening the model, first frame is "
-        "the first call with everything that happens once in it. Peak memory is of that process.",
+        "people": "The detector runs on one and the same frame as always, and the pose part is given so many boxes of "
+        "assorted sizes. Contenders that cannot be steered like that are left out.",
+        "throughput": "How many frames get done in a second when so many go into one call, or when so many callers "
+        "run at once. It says nothing of how long one frame waits.",
+        "start": "A new process each time. Import is from the order to start it until all libraries are there, load "
+        "until the model is ready, first frame until the first poses; files come from memory, not from the disk.",
         "accuracy": "Average precision over the annotated images, by COCO's rules (object keypoint similarity for "
         "joints, overlap for boxes, 0.50 to 0.95), people only. Images are other than the timed frames.",
         "parity": "People of two contenders with the same weights are matched by their boxes; then scores and joints "
@@ -55,8 +55,8 @@ _TITLES = {
 
 def _contenders() -> str:
     return (
-        "Every contender runs in a process of its own, on the same frames, with the number of threads that its row "
-        "says. What was skipped or failed is listed with the reason; nothing is estimated, and a dash means not measured."
+        "Every contender runs in a process of its own, on the same frames, with as many threads as its row says. "
+        "What was skipped or failed is listed with the reason. Nothing is estimated: a dash means not measured."
     )
 
 
@@ -73,8 +73,8 @@ def _timing(view: View) -> list[tuple[str, str]]:
         ),
         (
             "End to end",
-            "By the wall clock from the encoded frame to the picture with skeletons: decoding, preprocessing, copies to "
-            "and from the device, the network, post-processing, drawing. Reading the file, skipping frames between and "
+            "By the wall clock from the encoded frame to the picture with skeletons: decoding, preprocessing, copies "
+            "to and from the device, the network, post-processing, drawing. Skipping the frames in between and "
             "showing the picture are not in it.",
         ),
         (

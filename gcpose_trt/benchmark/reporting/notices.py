@@ -1,15 +1,18 @@
-"""What a reader must know before the numbers: an interrupted run, a busy or throttled machine, times that do not hold."""
+"""What a reader must know before the numbers: an interrupted run, a busy machine, times that do not hold still."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from gcpose_trt.benchmark.reporting.tables.machine import load_of
+from gcpose_trt.benchmark.environment.differences import changes
 from gcpose_trt.benchmark.reporting.view import View
-from gcpose_trt.benchmark.reporting.words import clean, listed, look, number, plural, share
+from gcpose_trt.benchmark.reporting.words import clean, listed, look, number, plain, plural, share
 from gcpose_trt.benchmark.schema import TIMED_FRAMES, UNSTEADY_SPREAD
 
-_BUSY = 0.25  # share of the cores, and no more than one core, that others may use before a run
+# What plans and runs note themselves, and stands here already.
+_KNOWN = ("the run was interrupted", "timed frames a contender")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ def notices(view: View) -> list[Notice]:
     found = [
         _partial(view),
         _unsteady(view),
-        _throttled(view),
-        _loaded(view),
+        _machine(view),
         _short(view),
         _left_out(view),
         _dirty(view),
@@ -39,7 +41,8 @@ def notices(view: View) -> list[Notice]:
     ]
     noted = view.get("notes")
     for note in noted if isinstance(noted, list) else []:
-        found.append(Notice("Note", clean(note), grave=False))
+        if not any(words in str(note) for words in _KNOWN):
+            found.append(Notice("Note", clean(note), grave=False))
     return sorted((notice for notice in found if notice), key=lambda notice: not notice.grave)
 
 
@@ -65,30 +68,35 @@ def _unsteady(view: View) -> Notice | None:
     return Notice("Unsteady", words)
 
 
-def _throttled(view: View) -> Notice | None:
-    found: dict[str, None] = {}
+def _machine(view: View) -> Notice | None:
+    """What happened to the machine, by the snapshots of each session."""
+    found: list[str] = []
     for session in view.sessions:
-        for when in ("before", "after"):
-            throttled = look(session, when, "throttled")
-            for name in throttled if isinstance(throttled, dict) else ():
-                found[f"{clean(name)} ({when} the run)"] = None
-    if not found:
-        return None
-    return Notice("Throttled", f"The machine slowed itself down: {listed(list(found))}.")
+        before, after = _sound(session.get("before")), _sound(session.get("after"))
+        found += [clean(sentence) for sentence in changes(before or {}, after)]
+    return Notice("Machine", " ".join(dict.fromkeys(found))) if found else None
 
 
-def _loaded(view: View) -> Notice | None:
-    cores = number(view.get("environment", "cores"))
-    most = min(1.0, _BUSY * cores) if cores else 1.0
-    loads = [load_of(session.get("before")) for session in view.sessions]
-    busy = [load for load in loads if load is not None and load > most]
-    if not busy:
+def _sound(snapshot: Any) -> dict[str, Any] | None:
+    """Return what a snapshot has of the right types: a report may come from anywhere."""
+    if not isinstance(snapshot, Mapping):
         return None
-    words = (
-        f"The machine was not idle before the run: a load of {max(busy):.2f}"
-        f"{f' on {cores:.0f} cores' if cores else ''}. Others may have taken time from what was measured."
-    )
-    return Notice("Busy machine", words)
+    named = {key: snapshot.get(key) for key in ("temperatures", "throttle_counts", "cpu_mhz")}
+    gpus = snapshot.get("gpus")
+    return {
+        "load": number(snapshot.get("load")),
+        "throttled": {str(what): plain(how) for what, how in _items(snapshot.get("throttled"))},
+        "gpus": [_numbers(gpu) for gpu in gpus] if isinstance(gpus, list) else [],
+        **{key: _numbers(value) for key, value in named.items()},
+    }
+
+
+def _numbers(record: Any) -> dict[str, float]:
+    return {str(key): known for key, value in _items(record) if (known := number(value)) is not None}
+
+
+def _items(record: Any) -> list[tuple[Any, Any]]:
+    return list(record.items()) if isinstance(record, Mapping) else []
 
 
 def _short(view: View) -> Notice | None:

@@ -96,7 +96,14 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return clean(", ".join(f"{name} {plain(item)}" for name, item in value.items())) or DASH
+        return (
+            clean(
+                ", ".join(f"{clean(name)} {plain(item)}" for name, item in value.items() if item is not None).replace(
+                    "_", " "
+                )
+            )
+            or DASH
+        )
     if isinstance(value, (list, tuple)):
         return clean(", ".join(plain(item) for item in value)) or DASH
     if isinstance(value, float):

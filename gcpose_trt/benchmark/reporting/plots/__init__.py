@@ -13,14 +13,14 @@ def all_charts(view: View) -> dict[str, list[Chart]]:
     Raises:
         MissingDependencyError: there is no matplotlib, and something to draw.
     """
-    found = {
+    found: dict[str, list[Chart | None]] = {
         "latency": [*latency.distributions(view), latency.cumulative(view), latency.rounds(view)],
         "stages": [latency.shares_of_time(view), *latency.waterfalls(view)],
         "accuracy": [trade.pareto(view)],
-        "people": lines.people(view),
-        "sizes": lines.sizes(view),
-        "throughput": lines.throughput(view),
+        "people": [*lines.people(view)],
+        "sizes": [*lines.sizes(view)],
+        "throughput": [*lines.throughput(view)],
         "start": [cost.start(view), cost.memory(view)],
-        "energy": cost.energy(view),
+        "energy": [*cost.energy(view)],
     }
     return {section: [chart for chart in charts if chart is not None] for section, charts in found.items()}

@@ -122,7 +122,9 @@ def drawing(height: float) -> Iterator[tuple[Any, Any]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("matplotlib", "benchmark", "report.html") from error
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+    defaults: dict[Any, Any] = {
+        key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")
+    }
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Letters that its font does not have are the browser's business.
         warnings.simplefilter("ignore")

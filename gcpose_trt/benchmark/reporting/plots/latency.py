@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from gcpose_trt.benchmark.contender import NETWORK_STAGES, STAGES
 from gcpose_trt.benchmark.reporting.plots import rows
-from gcpose_trt.benchmark.reporting.plots.canvas import INK, MUTED, Chart, colour, dashes, drawing, marker, to_svg
+from gcpose_trt.benchmark.reporting.plots.canvas import (
+    INK,
+    MUTED,
+    PAPER,
+    Chart,
+    colour,
+    dashes,
+    drawing,
+    marker,
+    to_svg,
+)
 from gcpose_trt.benchmark.reporting.view import Entry, Record, View, median
 from gcpose_trt.benchmark.reporting.words import figure, look, number
 
@@ -178,6 +188,17 @@ def waterfalls(view: View) -> list[Chart]:
     return [_waterfall(entry, known, most) for entry, known in items]
 
 
+def _beside(axes: Any, row: int, start: float, end: float, most: float, words: str) -> None:
+    """Write to the right of a bar where there is room, else to its left, else into it."""
+    gap, room = 0.012 * most, 0.14 * most
+    if end + room < most:
+        axes.text(end + gap, row, words, va="center_baseline", ha="left", color=INK)
+    elif start > room:
+        axes.text(start - gap, row, words, va="center_baseline", ha="right", color=INK)
+    else:
+        axes.text(end - gap, row, words, va="center_baseline", ha="right", color=PAPER, fontweight="bold")
+
+
 def _waterfall(entry: Entry, stages: list[tuple[str, float]], most: float) -> Chart:
     title = f"Stages of {entry.name}"
     key = f"stages-{entry.index}"
@@ -186,9 +207,7 @@ def _waterfall(entry: Entry, stages: list[tuple[str, float]], most: float) -> Ch
         start = 0.0
         for row, (stage, value) in enumerate(stages):
             rows.bar(axes, row, entry, [(start, value, 1.0 if stage in NETWORK_STAGES else 0.5)], 0.68)
-            left = start + value < 0.72 * most
-            place = (start + value + 0.012 * most, "left") if left else (start - 0.012 * most, "right")
-            axes.text(place[0], row, figure(value), va="center_baseline", ha=place[1], color=INK)
+            _beside(axes, row, start, start + value, most, figure(value))
             start += value
         axes.set_yticks(range(len(stages)), [stage for stage, _ in stages])
         axes.set_ylim(len(stages) - 0.5, -0.5)

@@ -20,10 +20,13 @@ from gcpose_trt.benchmark.reporting.words import (
 )
 
 _SECTIONS = ("latency", "people", "throughput", "start", "accuracy", "parity")
+# Keys of the facts that other tables show, or nobody.
+_ELSEWHERE = ("machine_id", "absent", "load", "energy_covers")
 _FACTS = {
     "cpu": "CPU",
     "cores": "cores",
     "memory_bytes": "memory",
+    "memory_limit_bytes": "memory limit",
     "gpus": "GPU",
     "jetson": "Jetson",
     "power_mode": "power mode",
@@ -33,6 +36,14 @@ _FACTS = {
     "driver": "driver",
     "versions": "versions",
     "energy_sensors": "energy sensors",
+}
+_GPU = {
+    "clock_mhz": ("clock, MHz", 1.0),
+    "memory_clock_mhz": ("memory clock, MHz", 1.0),
+    "temperature": ("°C", 1.0),
+    "power_watts": ("watts", 1.0),
+    "utilisation": ("busy, %", 100.0),
+    "memory_used_bytes": ("memory used, MiB", 1 / 2**20),
 }
 
 
@@ -56,7 +67,7 @@ def contenders(view: View) -> Table | None:
                     text(entry.record.get(key))
                     for key in ("backend", "precision", "device", "size", "version", "licence")
                 ),
-                whole(look(entry.record, "spec", "threads")),
+                whole(entry.record.get("threads") or look(entry.record, "spec", "threads")),
                 mebibytes(entry.record.get("bytes")),
                 text(str(entry.record.get("weights_sha256") or "")[:12]),
             ],
@@ -75,7 +86,7 @@ def facts(view: View) -> Table | None:
     absent = known.get("absent")
     absent = absent if isinstance(absent, Mapping) else {}
     rows = []
-    names = [*_FACTS, *(key for key in known if key not in _FACTS and key not in ("machine_id", "absent"))]
+    names = [*_FACTS, *(key for key in known if key not in _FACTS and key not in _ELSEWHERE)]
     for key in names:
         value = known.get(key)
         reason = f"absent: {clean(absent[key])}" if key in absent else DASH
@@ -90,7 +101,7 @@ def facts(view: View) -> Table | None:
 
 
 def _fact(key: str, value: Any) -> str:
-    if key == "memory_bytes":
+    if key.startswith("memory_"):
         size = number(value)
         return DASH if size is None else f"{figure(size / 2**30)} GiB"
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
@@ -111,9 +122,10 @@ def snapshots(view: View) -> Table | None:
     if not names:
         return None
     rows = [Row(name, [state.get(name, DASH) for state in states]) for name in names]
-    notes = (
-        ["A session that was interrupted has nothing after it."] if any(not s.get("after") for s in sessions) else []
-    )
+    notes = [] if all(session.get("after") for session in sessions) else ["A session that was cut off has no end."]
+    said = (look(session, when, "absent") for session in sessions for when in ("before", "after"))
+    reasons = {f"{clean(what)}: {clean(why)}." for absent in said for what, why in _items(absent)}
+    notes += [f"Not told: {reason.replace('_', ' ')}" for reason in sorted(reasons)]
     return Table("The machine before and after", "what", columns, rows, notes)
 
 
@@ -121,35 +133,40 @@ def _state(snapshot: Any) -> dict[str, str]:
     """Return one snapshot's values by what they are."""
     if not isinstance(snapshot, Mapping):
         return {}
-    state = {"time": text(snapshot.get("time")).replace("T", " ", 1).replace("+00:00", " UTC")}
     load = load_of(snapshot)
-    state["load, one minute"] = DASH if load is None else f"{load:.2f}"
-    state["CPU clock, MHz"] = _clocks(snapshot.get("cpu_mhz"))
+    state = {
+        "time": text(snapshot.get("time")).replace("T", " ", 1).replace("+00:00", " UTC"),
+        "load, one minute": DASH if load is None else f"{load:.2f}",
+        "CPU clock, MHz": _clocks(snapshot.get("cpu_mhz")),
+    }
     for name, celsius in _items(snapshot.get("temperatures")):
         state[f"{clean(name)}, °C"] = figure(celsius)
     memory = number(snapshot.get("memory_available_bytes"))
     state["memory left"] = DASH if memory is None else f"{figure(memory / 2**30)} GiB"
     gpus = snapshot.get("gpus")
     for place, gpu in enumerate(gpus if isinstance(gpus, list) else []):
-        state[f"GPU {place}"] = plain(gpu)
+        for key, (title, scale) in _GPU.items():
+            value = number(look(gpu, key))
+            if value is not None:
+                state[f"GPU {place}: {title}"] = figure(value * scale)
     throttled = _items(snapshot.get("throttled"))
-    state["throttled"] = "; ".join(f"{clean(name)}: {plain(what)}" for name, what in throttled) or "not seen"
+    untold = look(snapshot, "absent", "throttled")
+    state["slowed down"] = "; ".join(f"{clean(name)}: {plain(what)}" for name, what in throttled) or (
+        DASH if untold else "no"
+    )
     return state
 
 
 def load_of(snapshot: Any) -> float | None:
     """Return the load of the last minute of a snapshot."""
-    load = look(snapshot, "load")
-    return number(load[0] if isinstance(load, (list, tuple)) and load else load)
+    return number(look(snapshot, "load"))
 
 
 def _clocks(clocks: Any) -> str:
-    known = [number(clock) for clock in clocks] if isinstance(clocks, (list, tuple)) else [number(clocks)]
-    found = [clock for clock in known if clock is not None]
-    if not found:
+    low, high = (number(look(clocks, name)) for name in ("min", "max"))
+    if low is None or high is None:
         return DASH
-    low, high = round(min(found)), round(max(found))
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{low:,.0f}" if round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
@@ -169,5 +186,9 @@ def left_out(view: View) -> Table | None:
                 reason = look(view.get(section), entry.id, key)
                 if reason:
                     rows.append(Row(entry.name, [f"{section}: {words}", plain(reason)], entry))
+        cases = look(view.get("throughput"), entry.id, "left_out_cases")
+        rows += [
+            Row(entry.name, [f"throughput, {clean(case)}: left out", text(why)], entry) for case, why in _items(cases)
+        ]
     columns = [Column("what", words=True), Column("why", words=True)]
     return Table("Skipped and failed", "contender", columns, rows) if rows else None

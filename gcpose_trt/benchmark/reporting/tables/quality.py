@@ -80,20 +80,26 @@ def parity(view: View) -> Table | None:
 def energy(view: View) -> Table | None:
     """Joules a frame and watts, by sensor."""
     rows = []
+    covers = view.get("environment", "energy_covers")
     for entry, record in view.of("latency"):
         sensors = record.get("energy")
         for sensor, read in sensors.items() if isinstance(sensors, Mapping) else ():
-            cells = [clean(sensor), figure(look(read, "joules_per_frame")), figure(look(read, "watts"))]
-            if cells[1:] != [DASH, DASH]:
+            cells = [
+                clean(sensor),
+                text(look(covers, sensor)),
+                figure(look(read, "joules_per_frame")),
+                figure(look(read, "watts")),
+            ]
+            if cells[2:] != [DASH, DASH]:
                 rows.append(Row(entry.name, cells, entry))
     if not rows:
         return None
-    columns = [Column("sensor", words=True), Column("joules a frame"), Column("watts")]
+    columns = [Column("sensor", words=True), Column("of what", words=True), Column("joules a frame"), Column("watts")]
     notes = [
         "Watts over all turns of a contender, and what they come to in the time of a frame; a sensor counts everything "
         "that its part of the machine does meanwhile, rest included."
     ]
-    return Table("Energy", "contender", columns, rows, notes)
+    return Table("Energy", "contender", columns, rows, notes).without_empty()
 
 
 def average_precision(record: Any) -> float | None:

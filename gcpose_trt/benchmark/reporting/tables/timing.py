@@ -7,7 +7,18 @@ from typing import Any
 
 from gcpose_trt.benchmark.reporting.table import Column, Row, Table
 from gcpose_trt.benchmark.reporting.view import View, median
-from gcpose_trt.benchmark.reporting.words import DASH, figure, fixed, interval, look, mebibytes, number, share, whole
+from gcpose_trt.benchmark.reporting.words import (
+    DASH,
+    clean,
+    figure,
+    fixed,
+    interval,
+    look,
+    mebibytes,
+    number,
+    share,
+    whole,
+)
 
 _SUMMARY = ("median", "p90", "p99", "95 % interval", "spread")
 
@@ -24,7 +35,7 @@ def latency(view: View) -> Table | None:
         Column("poses", "frames a second"),
         Column("end to end", "frames a second"),
         Column("people"),
-        Column("frames timed"),
+        Column("frames"),
     ]
     rows = []
     for entry, record in found:
@@ -98,7 +109,7 @@ def people(view: View) -> Table | None:
                 slope = figure(record.get("slope")) if part == "total" else DASH
                 rows.append(Row(entry.name, [part, *cells, slope], entry))
     columns = [Column("part", words=True), *(Column(f"{count:g}", "people in view") for count in every)]
-    notes = ["Median milliseconds. The last column is the slope of the total: what each further person costs."]
+    notes = ["Median milliseconds. A person more costs the last column's: the slope of the total from one person on."]
     return Table("Time against people", "contender", [*columns, Column("ms a person")], rows, notes)
 
 
@@ -152,7 +163,8 @@ def throughput(view: View) -> list[Table]:
             for entry, have in found
         ]
         columns = [Column(name, f"{word} {count:g}") for count in counts for name in ("median", "95 % interval")]
-        notes = [f"Frames a second over all frames together. {note}"]
+        what = dict.fromkeys(clean(record["what"]) for _, record in view.of("throughput") if record.get("what"))
+        notes = [f"Frames a second. {note}", *(f"Measured {words}." for words in what)]
         tables.append(Table(caption, "contender", columns, rows, notes).without_empty())
     return tables
 
@@ -198,7 +210,7 @@ def start(view: View) -> Table | None:
         for entry, record in found
     ]
     notes = ["Medians over new processes."]
-    for key, title in (("what", "Peak memory is"), ("gpu_reason", "GPU memory was not measured:")):
-        said = {str(record[key]).rstrip("."): None for _, record in found if record.get(key)}
+    for key, title in (("what", "Peak memory,"), ("gpu_reason", "GPU memory was not measured:")):
+        said = {clean(record[key]).rstrip("."): None for _, record in found if record.get(key)}
         notes += [f"{title} {words}." for words in said]
     return Table("Start and memory", "contender", columns, rows, notes).without_empty()
