@@ -113,7 +113,7 @@ def timings(
     for index, shock in enumerate(shocks):
         level = slow[index] = 0.9 * level + 0.3 * shock
     bursts = rng.exponential(1.0, rounds * frames) * (rng.random(rounds * frames) < 0.05) * 10
-    return median * np.exp(noise * (slow + bursts)).reshape(rounds, frames)
+    return median * np.exp(np.clip(noise * (slow + bursts), -1.0, 1.0)).reshape(rounds, frames)
 
 
 def _latency(name: str, rng: np.random.Generator, people: np.ndarray, factor: float, noise: float) -> dict[str, Any]:
