@@ -9,6 +9,7 @@ import pytest
 
 from gcpose_trt.benchmark.environment import facts, machine_id
 from gcpose_trt.benchmark.environment.arm import cores
+from gcpose_trt.benchmark.environment.limits import memory_limit
 from gcpose_trt.doctor.probe import Inspection, Output
 from tests.benchmark.environment import machines
 from tests.benchmark.environment.machines import Machine
@@ -91,6 +92,7 @@ def test_orin() -> None:
 def test_jetson_clocks_hold_every_clock() -> None:
     probe = machines.orin()
     probe.files |= machines.policy(0, "schedutil", 115200, 1728000, (1728000, 1728000))
+    assert facts(probe)["jetson"]["clocks_fixed"] is False
     probe.files["/sys/class/devfreq/17000000.gpu/min_freq"] = "1020000000\n"
     assert facts(probe)["jetson"]["clocks_fixed"] is True
 
@@ -152,6 +154,7 @@ def test_control_groups_of_version_1() -> None:
     found = facts(probe)
     assert found["cores"]["quota"] == 3.0 and found["cores"]["usable"] == 3
     assert found["memory_limit_bytes"] is None
+    assert memory_limit(probe) is None
 
 
 def test_arm_core_that_is_not_known_is_asked_of_lscpu() -> None:
@@ -191,6 +194,13 @@ def test_identity_changes_with_what_decides_speed(nvml: Library) -> None:
     nvml.cards = []
     cardless = altered(machines.desktop(), inspections={"cuda_driver": Inspection({"found": False})})
     assert not ids & {facts(probe)["machine_id"] for probe in (slower, newer, fewer, cardless)}
+
+
+def test_identity_counts_memory_that_is_shared_once() -> None:
+    found = facts(machines.orin())
+    shared = {**found["gpus"][0], "memory_bytes": 3 << 30}
+    assert machine_id({**found, "gpus": [shared]}) == found["machine_id"]
+    assert machine_id({**found, "gpus": [{**shared, "integrated": False}]}) != found["machine_id"]
 
 
 @pytest.mark.parametrize("make", machines.ALL)
