@@ -94,7 +94,7 @@ def _entry(plan: Plan, rounds: list[tuple[int, Result]]) -> dict[str, Any]:
         "unsteady": whole["spread"] is not None and whole["spread"] > UNSTEADY_SPREAD,
         "samples": {
             "end_to_end": _flat(end_to_end),
-            "network": _flat(network) if parts & set(NETWORK_STAGES) else [],
+            "network": _flat(network) if parts & set(NETWORK_STAGES) else None,
             "frame": list(plan.clip.indices) * len(rounds),
             "round": [number for number, _ in rounds for _ in range(shape[1])],
         },
