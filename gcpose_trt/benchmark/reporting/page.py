@@ -105,7 +105,7 @@ def _sections(view: View, charts: Charts, samples: Sequence[Sample]) -> Iterator
         return figures(charts.get(key, ()))
 
     yield "time", "Time a frame", table(tables.latency(view)) + drawn("latency")
-    yield "stages", "Stages", drawn("stages") + table(tables.stages(view))
+    yield "stages", "Stages", drawn("parts") + drawn("stages") + table(tables.stages(view))
     yield "accuracy", "Accuracy", drawn("accuracy") + table(tables.accuracy(view))
     yield "people", "People in view", drawn("people") + table(tables.people(view))
     yield "sizes", "Input size", drawn("sizes") + table(tables.sizes(view))

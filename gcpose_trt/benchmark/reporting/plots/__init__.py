@@ -15,7 +15,8 @@ def all_charts(view: View) -> dict[str, list[Chart]]:
     """
     found: dict[str, list[Chart | None]] = {
         "latency": [*latency.distributions(view), latency.cumulative(view), latency.rounds(view)],
-        "stages": [latency.shares_of_time(view), *latency.waterfalls(view)],
+        "parts": [latency.shares_of_time(view)],
+        "stages": [*latency.waterfalls(view)],
         "accuracy": [trade.pareto(view)],
         "people": [*lines.people(view)],
         "sizes": [*lines.sizes(view)],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gcpose_trt.benchmark.reporting.plots import rows
 from gcpose_trt.benchmark.reporting.plots.canvas import Chart, drawing, to_svg
+from gcpose_trt.benchmark.reporting.plots.scales import scale
 from gcpose_trt.benchmark.reporting.view import Entry, View, median
 from gcpose_trt.benchmark.reporting.words import DASH, figure, look, number
 
@@ -70,7 +71,7 @@ def _bars(
              ", ".join(figure(values[place]) for place in kept) for _, values in known]  # fmt: skip
     with drawing(rows.height(len(known))) as (picture, axes):
         rows.prepare(axes, [entry for entry, _ in known], texts, unit)
-        rows.time_axis(axes, 0, max(ends))
+        scale(axes, "x", 0, max(ends))
         for row, (entry, values) in enumerate(known):
             _row(axes, row, entry, [values[place] for place in kept], [rows.SHADES[place] for place in kept], stacked)
         words = "; ".join(

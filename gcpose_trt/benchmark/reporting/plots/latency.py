@@ -20,6 +20,7 @@ from gcpose_trt.benchmark.reporting.plots.canvas import (
     marker,
     to_svg,
 )
+from gcpose_trt.benchmark.reporting.plots.scales import far_apart, scale
 from gcpose_trt.benchmark.reporting.view import Entry, Record, View, median
 from gcpose_trt.benchmark.reporting.words import figure, look, number
 
@@ -64,7 +65,7 @@ def _distribution(key: str, items: list[tuple[Entry, Record, NDArray[np.float64]
     ]
     with drawing(rows.height(len(items))) as (picture, axes):
         rows.prepare(axes, [entry for entry, _, _ in items], values, "milliseconds")
-        rows.time_axis(axes, low, high)
+        scale(axes, "x", low, high)
         for row, (entry, _, times) in enumerate(items):
             rows.violin(axes, row, entry, times, high)
         words = "; ".join(
@@ -89,7 +90,7 @@ def cumulative(view: View) -> Chart | None:
         for entry, _, times in items:
             axes.plot(np.quantile(times, shares), 100 * shares, color=colour(entry), linestyle=dashes(entry))
         high = max(1.12 * float(np.percentile(times, 99)) for _, _, times in items)
-        rows.time_axis(axes, min(float(times.min()) for _, _, times in items), high)
+        scale(axes, "x", min(float(times.min()) for _, _, times in items), high)
         axes.set_ylim(0, 101)
         axes.set_yticks([0, 25, 50, 75, 99], ["0", "25", "50", "75", "99 %"])
         axes.set_xlabel("milliseconds", labelpad=1)
@@ -160,10 +161,13 @@ def shares_of_time(view: View) -> Chart | None:
         return None
     title = "What the time is made of"
     with drawing(rows.height(len(items))) as (picture, axes):
-        rows.prepare(axes, [entry for entry, _, _ in items], [rows.ms(whole) for _, _, whole in items], "milliseconds")
-        # From zero: lengths are compared here.
-        axes.set_xlim(0, 1.04 * max(sum(parts) for _, parts, _ in items))
-        for row, (entry, parts, _) in enumerate(items):
+        sums = [sum(parts) for _, parts, _ in items]
+        relative = far_apart(min(sums), max(sums))
+        unit = "per cent of each one's time" if relative else "milliseconds"
+        rows.prepare(axes, [entry for entry, _, _ in items], [rows.ms(whole) for _, _, whole in items], unit)
+        scale(axes, "x", 0, 100 / 1.06 if relative else max(sums))
+        for row, (entry, found, _) in enumerate(items):
+            parts = [100 * part / sum(found) for part in found] if relative else found
             starts = np.concatenate([[0], np.cumsum(parts)[:-1]]).tolist()
             rows.bar(axes, row + 0.72, entry, list(zip(starts, parts, rows.SHADES, strict=True)))
         words = "; ".join(
@@ -177,15 +181,19 @@ def shares_of_time(view: View) -> Chart | None:
 
 
 def waterfalls(view: View) -> list[Chart]:
-    """Draw the stages of each contender one after the other, all on the same axis."""
+    """Draw the stages of each contender one after the other, on the same axis where they are not too far apart."""
     items = []
     for entry, record in view.of("latency"):
         stages = [(stage, median(look(record, "stages", stage))) for stage in STAGES]
         known = [(stage, value) for stage, value in stages if value is not None]
         if len(known) > 1:
             items.append((entry, known))
-    most = max((sum(value for _, value in known) for _, known in items), default=0.0)
-    return [_waterfall(entry, known, most) for entry, known in items]
+    sums = [sum(value for _, value in known) for _, known in items]
+    apart = bool(sums) and far_apart(min(sums), max(sums))
+    return [
+        _waterfall(entry, known, own if apart else max(sums), "On an axis of its own." if apart else "")
+        for (entry, known), own in zip(items, sums, strict=True)
+    ]
 
 
 def _beside(axes: Any, row: int, start: float, end: float, most: float, words: str) -> None:
@@ -199,7 +207,7 @@ def _beside(axes: Any, row: int, start: float, end: float, most: float, words: s
         axes.text(end - gap, row, words, va="center_baseline", ha="right", color=PAPER, fontweight="bold")
 
 
-def _waterfall(entry: Entry, stages: list[tuple[str, float]], most: float) -> Chart:
+def _waterfall(entry: Entry, stages: list[tuple[str, float]], most: float, note: str) -> Chart:
     title = f"Stages of {entry.name}"
     key = f"stages-{entry.index}"
     tall = 0.5 + 0.25 * len(stages)
@@ -211,11 +219,11 @@ def _waterfall(entry: Entry, stages: list[tuple[str, float]], most: float) -> Ch
             start += value
         axes.set_yticks(range(len(stages)), [stage for stage, _ in stages])
         axes.set_ylim(len(stages) - 0.5, -0.5)
-        axes.set_xlim(0, 1.02 * most)
+        scale(axes, "x", 0, most)
         axes.tick_params(axis="y", length=0, colors=INK)
         axes.set_xlabel("milliseconds", labelpad=1)
         axes.grid(axis="x")
         picture.subplots_adjust(left=0.23, right=0.97, bottom=0.45 / tall, top=1 - 0.03 / tall)
         words = ", ".join(f"{stage} {rows.ms(value)}" for stage, value in stages)
         svg = to_svg(picture, key, title, words)
-    return Chart(key, title, svg, "", [entry])
+    return Chart(key, title, svg, note, [entry])

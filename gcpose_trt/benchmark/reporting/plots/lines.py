@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gcpose_trt.benchmark.reporting.plots.canvas import INK, PAPER, Chart, colour, dashes, drawing, marker, to_svg
+from gcpose_trt.benchmark.reporting.plots.canvas import PAPER, Chart, colour, dashes, drawing, marker, to_svg
+from gcpose_trt.benchmark.reporting.plots.scales import number_ends, scale
 from gcpose_trt.benchmark.reporting.tables.timing import counts, steps
 from gcpose_trt.benchmark.reporting.view import Entry, View, bounds, median
 from gcpose_trt.benchmark.reporting.words import figure, look, number
@@ -96,21 +97,25 @@ def _chart(key: str, title: str, lines: Sequence[Line], across: str, unit: str, 
     with drawing(3.2) as (picture, axes):
         for line in drawn:
             _draw(axes, line)
-        high = max(value for line in drawn for value in _reach(line))
-        axes.set_ylim(0, 1.06 * high if high > 0 else 1)
+        every = [value for line in drawn for value in _reach(line)]
+        if scale(axes, "y", min(every), max(every)):
+            note += " The upright axis is logarithmic."
         _finish(axes, sorted({place for line in drawn for place in line.places}), across, unit)
         picture.subplots_adjust(left=0.12, right=0.94, bottom=0.16, top=0.9)
+        ends = [(line.places[-1], line.values[-1], str(line.entry.index + 1)) for line in drawn if not line.faint]
+        number_ends(axes, ends)
         words = "; ".join(
             f"{line.entry.name}{' (network only)' if line.faint else ''}: "
             + ", ".join(f"{place:g}: {figure(value)}" for place, value in zip(line.places, line.values, strict=True))
             for line in drawn
         )
         svg = to_svg(picture, key, title, f"{unit} by {across}. {words}")
-    return Chart(key, title, svg, note, list(dict.fromkeys(line.entry for line in drawn)))
+    return Chart(key, title, svg, note.strip(), list(dict.fromkeys(line.entry for line in drawn)))
 
 
 def _reach(line: Line) -> list[float]:
-    return [*line.values, *(pair[1] for pair in line.intervals if pair)]
+    """Return all values that a line shows."""
+    return [*line.values, *(value for pair in line.intervals if pair and not line.faint for value in pair)]
 
 
 def _draw(axes: Any, line: Line) -> None:
@@ -138,16 +143,9 @@ def _draw(axes: Any, line: Line) -> None:
         markeredgewidth=0.6,
         clip_on=False,
     )
-    if not line.faint:
-        end = (line.places[-1], line.values[-1])
-        axes.annotate(
-            str(line.entry.index + 1), end, (7, 0), textcoords="offset points", va="center_baseline", color=INK
-        )
 
 
 def _finish(axes: Any, places: list[float], across: str, unit: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     # Counts such as 1, 2, 4, 8 get their own ticks where those do not crowd.
     span = places[-1] - places[0] or 1
     ticks = [places[-1]]
@@ -156,8 +154,6 @@ def _finish(axes: Any, places: list[float], across: str, unit: str) -> None:
             ticks.append(place)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlim(places[0] - 0.03 * span, places[-1] + 0.03 * span)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axes.set_xlabel(across, labelpad=1)
     # Level, at the top: an upright title costs width.
     axes.text(0, 1.04, unit, transform=axes.transAxes, ha="left", va="bottom", color=axes.xaxis.label.get_color())

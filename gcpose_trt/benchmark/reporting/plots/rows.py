@@ -16,7 +16,6 @@ from gcpose_trt.benchmark.reporting.words import figure
 _ROW = 0.56  # inches
 _NAME = 34  # letters
 SHADES = (1.0, 0.55, 0.25)  # opacities of full, half and faint
-_RATIO = 6.0  # from here on a linear axis would press the fast ones into a corner
 
 
 def height(rows: int) -> float:
@@ -51,28 +50,6 @@ def prepare(axes: Any, entries: Sequence[Entry], values: Sequence[str], unit: st
         style = {"transform": across, "va": "baseline", "fontsize": FONT}
         axes.text(0, row + 0.36, short(entry.label), color=INK, ha="left", **style)
         axes.text(1, row + 0.36, value, color=MUTED, ha="right", **style)
-
-
-def time_axis(axes: Any, low: float, high: float) -> None:
-    """Set the axis from about `low` to about `high`: from zero, or logarithmic where they lie far apart."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    if low > 0 and high / low > _RATIO:
-        axes.set_xscale("log")
-        axes.set_xlim(low / 1.08, high * 1.08)
-        axes.xaxis.set_major_locator(FixedLocator(_decades(low, high)))
-        axes.xaxis.set_minor_locator(NullLocator())
-    else:
-        axes.set_xlim(0, high * 1.04 if high > 0 else 1)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Return 1, 2, 5, 10, ... between the two, and fewer where there would be many."""
-    steps = (1, 2, 5) if high / low < 150 else (1, 3) if high / low < 1000 else (1,)
-    places = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [step * 10.0**place for place in places for step in steps if low / 1.08 <= step * 10.0**place <= high * 1.08]
 
 
 def violin(axes: Any, row: int, entry: Entry, samples: NDArray[np.float64], high: float) -> None:

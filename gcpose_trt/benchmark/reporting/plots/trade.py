@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gcpose_trt.benchmark.reporting.plots.canvas import INK, MUTED, PAPER, Chart, colour, drawing, marker, to_svg
+from gcpose_trt.benchmark.reporting.plots.scales import scale
 from gcpose_trt.benchmark.reporting.tables.quality import average_precision
 from gcpose_trt.benchmark.reporting.view import Entry, View
 from gcpose_trt.benchmark.reporting.words import figure, number
@@ -41,8 +42,7 @@ def pareto(view: View) -> Chart | None:
     edge = frontier([(speed, accuracy) for _, speed, accuracy in items])
     with drawing(3.6) as (picture, axes):
         _limits(axes, items)
-        low, right = axes.get_ylim()[0], axes.get_xlim()[1]
-        left = axes.get_xlim()[0]
+        low, left = axes.get_ylim()[0], axes.get_xlim()[0]
         # Steps, because nothing between two contenders was measured.
         across = [left, *(x for point in edge for x in (point[0], point[0]))]
         up = [*(y for point in edge for y in (point[1], point[1])), low]
@@ -53,7 +53,7 @@ def pareto(view: View) -> Chart | None:
                 [speed], [accuracy], marker=marker(entry), markersize=9.5, color=colour(entry), linestyle="none",
                 markeredgecolor=PAPER, markeredgewidth=0.8, zorder=4,
             )  # fmt: skip
-            end = speed > left + 0.85 * (right - left)
+            end = axes.transLimits.transform(axes.transScale.transform((speed, accuracy)))[0] > 0.88
             axes.annotate(
                 str(entry.index + 1), (speed, accuracy), (-9 if end else 8, 6), textcoords="offset points",
                 ha="right" if end else "left", va="baseline", color=INK, zorder=5,
@@ -70,11 +70,11 @@ def _limits(axes: Any, items: Sequence[tuple[Entry, float, float]]) -> None:
 
     speeds, scores = [speed for _, speed, _ in items], [score for _, _, score in items]
     room = max(0.02, 0.18 * (max(scores) - min(scores)))
+    # Room for the numbers beside the points.
+    logarithmic = scale(axes, "x", min(speeds) / 1.1, max(speeds) * 1.1)
     axes.set_ylim(max(0.0, min(scores) - room), min(1.0, max(scores) + room))
-    axes.set_xlim(0, 1.12 * max(speeds))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.set_xlabel("frames a second", labelpad=1)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axes.set_xlabel("frames a second" + (", logarithmic" if logarithmic else ""), labelpad=1)
     axes.text(0, 1.03, "keypoint AP", transform=axes.transAxes, ha="left", va="bottom", color=MUTED)
     axes.grid()
