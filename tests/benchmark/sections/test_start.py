@@ -29,12 +29,12 @@ def test_every_start_is_a_process_that_is_ended(pictures: Path) -> None:
     assert good["gpu_reason"] == "it runs on the CPU"
 
 
-def test_memory_that_only_some_starts_tell_of() -> None:
+def test_memory_that_only_some_starts_tell_of(pictures: Path) -> None:
     """What is known is used; a reason stands where nothing is."""
     result: dict[str, Any] = {"import": 1.0, "load": 1.0, "first_frame": 1.0, "steady": [1.0] * 10}
     known = result | {"host_peak_bytes": 5000, "gpu_peak_bytes": 700, "gpu_reason": None}
     unknown = result | {"host_peak_bytes": None, "gpu_peak_bytes": None, "gpu_reason": "no driver"}
-    plan = plan_of(["a"], FOLDER / "sample.mp4", sections=("start",), frames=2)
+    plan = plan_of(["a"], pictures, sections=("start",))
     entry = start.assemble(plan, {"start/0": {"x": known}, "start/1": {"x": unknown}})["x"]
     assert (entry["host_peak_bytes"]["count"], entry["gpu_peak_bytes"]["median"]) == (1, 700.0)
     assert entry["gpu_reason"] is None
