@@ -24,6 +24,7 @@ from gcpose_trt.runtime.preprocess import parse_size
 TITLE = "RTMO or RTMPose (rtmlib)"
 NEEDS = "the ONNX file of RTMO, or that of RTMPose and its detector's as detector=FILE"
 WHAT = "the ONNX file of RTMO or RTMPose"
+RTMO = "the ONNX file of RTMO, or that of RTMPose with detector=FILE"
 SOURCE = "unpack end2end.onnx from one of the archives that rtmlib's README links, and give it"
 INSTALL = "rtmlib onnxruntime"
 LICENCE = "Apache-2.0 (code); weights as MMPose publishes them"
@@ -75,8 +76,7 @@ class OneStage:
 
     def __init__(self, spec: ContenderSpec) -> None:
         self._min_score = RTMO_SCORE if spec.min_score is None else spec.min_score
-        # No threshold of rtmlib's own: with none left it answers with a person of zeros, which has a score here.
-        self._tool = _tool("RTMO", spec.model, spec, WHAT, RTMO_OUTPUTS, score_thr=min(self._min_score, 0.999))
+        self._tool = _tool("RTMO", spec.model, spec, RTMO, RTMO_OUTPUTS, score_thr=self._min_score)
         size = _input_size(self._tool, spec, RTMO_SIZE)
         self._tool.model_input_size = size
         self.info = _info(spec, [spec.model], size, "box")

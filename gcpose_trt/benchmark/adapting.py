@@ -157,11 +157,11 @@ def ort_threads(threads: int | None) -> Iterator[None]:
             return original(args[0], options, *args[2:], **words)
         return original(*args, **{**words, "sess_options": options})
 
-    ort.InferenceSession = opened  # type: ignore[assignment,misc]
+    ort.InferenceSession = opened
     try:
         yield
     finally:
-        ort.InferenceSession = original  # type: ignore[misc]
+        ort.InferenceSession = original
 
 
 def open_onnx(spec: ContenderSpec, path: str, what: str) -> ort.InferenceSession:
