@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from gcpose_trt.benchmark.schema import SECTIONS
 from gcpose_trt.errors import GcposeError
 
 _INTERRUPTED = "the run was interrupted before its turn; give the same command again"
+# The folders of an absolute path; not the inside of an address or of a fraction.
+_FOLDERS = re.compile(r"(?<![\w./:])/(?:[^\s/,;:'\"()]+/)+")
 _NOTHING = "nothing that was asked for can be measured of it; ask for other sections"
 _NO_NUMBERS = {"failed", "left_out"}  # why there are none
 
@@ -34,7 +37,7 @@ def contenders(plan: Plan, fleet: Fleet, report: Mapping[str, Any]) -> list[dict
         spec = case.spec
         own = fleet.infos.get(spec.id) or _info(before.get(spec.id, {}))
         if case.skipped is not None:
-            status, reason = "skipped", case.skipped
+            status, reason = "skipped", without_folders(case.skipped)
         else:
             status, reason = _status(spec, fleet, report)
         found.append(
@@ -50,6 +53,17 @@ def contenders(plan: Plan, fleet: Fleet, report: Mapping[str, Any]) -> list[dict
             }
         )
     return found
+
+
+def without_folders(value: Any) -> Any:
+    """Return a result, or a line of text, in which paths are names only: a report tells nothing of anybody's disk."""
+    if isinstance(value, str):
+        return _FOLDERS.sub("", value)
+    if isinstance(value, Mapping):
+        return {name: without_folders(item) for name, item in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], (str, Mapping)):
+        return [without_folders(item) for item in value]
+    return value
 
 
 def require_any(report: Mapping[str, Any]) -> None:
@@ -73,7 +87,7 @@ def _status(spec: ContenderSpec, fleet: Fleet, report: Mapping[str, Any]) -> tup
     if _has_numbers(spec.id, report):
         return "measured", "; ".join(f"{', '.join(dict.fromkeys(where))}: {why}" for why, where in failures.items())
     if spec.id in fleet.failures:
-        return "failed", fleet.failures[spec.id]
+        return "failed", without_folders(fleet.failures[spec.id])
     if failures:
         return "failed", "; ".join(failures)
     return "skipped", _NOTHING if report["complete"] else _INTERRUPTED

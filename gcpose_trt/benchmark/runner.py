@@ -78,6 +78,8 @@ def _measure(plan: Plan, state: State, around: Surroundings, say: Callable[[str]
             state.write()
             if any(units for _, units in work):
                 _open_all(plan, fleet, say)
+                if not any(units for module, units in work if module.NAME == "latency"):
+                    fleet.end_all()  # only in turns do they all have to be in memory at a time
                 _do(work, fleet, state, progress)
             state.report["complete"] = True
         finally:
@@ -110,7 +112,7 @@ def _do(work: _Work, fleet: Fleet, state: State, progress: bool) -> None:
         for _, units in work:
             for unit in units:
                 bar.set_description(unit.title)
-                state.keep(unit.key, unit.run(fleet))
+                state.keep(unit.key, records.without_folders(unit.run(fleet)))
                 bar.update()
             fleet.end_all()  # the next section has the machine, and its memory, to itself
 
@@ -120,7 +122,8 @@ def _assemble(plan: Plan, modules: Sequence[Section], fleet: Fleet, state: State
     report = state.report
     for module in modules:
         made = module.assemble(plan, state.units)
-        report |= made if module.NAME not in SECTIONS else {module.NAME: made}
+        # A module that is no section by its name makes several of them.
+        report |= {module.NAME: made} if module.NAME in SECTIONS else made
     report["contenders"] = records.contenders(plan, fleet, report)
     report["notes"] = [*plan.notes, *(["the run was interrupted"] if not report["complete"] else [])]
     report["units"] = report.pop("units")  # last in the file

@@ -90,6 +90,10 @@ def _difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     machines = [(report.get("environment") or {}).get("machine_id") for report in (earlier, now)]
     if machines[0] != machines[1]:
         return f"on another machine ({machines[0]}, this one is {machines[1]})"
+    for name, version in (now["environment"].get("versions") or {}).items():
+        before = ((earlier.get("environment") or {}).get("versions") or {}).get(name)
+        if before != version:
+            return f"with other libraries ({name} {before}, now {version})"
     commits = earlier.get("commit"), now.get("commit")
     if commits[0] != commits[1]:
         return f"at commit {commits[0]}, this is {commits[1]}"

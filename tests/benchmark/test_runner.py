@@ -14,6 +14,7 @@ from gcpose_trt.assets import SAMPLE
 from gcpose_trt.benchmark import fleet, sections
 from gcpose_trt.benchmark.plan import Settings
 from gcpose_trt.benchmark.reading import read_report
+from gcpose_trt.benchmark.records import without_folders
 from gcpose_trt.benchmark.runner import run_benchmark
 from gcpose_trt.benchmark.surroundings import Surroundings, command_line, commit
 from gcpose_trt.errors import GcposeError
@@ -135,6 +136,8 @@ def test_a_complete_run_is_not_measured_again(
     _refused(replace(settings, rounds=2), tmp_path, r"with other settings \(rounds 3, now 2\)")
     _refused(replace(settings, name="quick"), tmp_path, "with suite mine, not quick")
     _refused(settings, tmp_path, "at commit abc, this is def", _around(commit="def"))
+    libraries = _around(facts=lambda: {"machine_id": "m1", "versions": {"numpy": "3.0"}})
+    _refused(settings, tmp_path, r"with other libraries \(numpy None, now 3.0\)", libraries)
     other = _around(facts=lambda: {"machine_id": "m2"})
     _refused(settings, tmp_path, r"on another machine \(m1, this one is m2\)", other)
 
@@ -181,6 +184,15 @@ def test_all_contenders_fail(settings: Settings, fake: str, tmp_path: Path, opti
     reason = {"refuse": "ask nicely", "missing": "no weights", "raise": "not in the mood"}[option.split("=")[0]]
     with pytest.raises(GcposeError, match=f"nothing .* measured: fake_peer.*{reason}"):
         run_benchmark(replace(settings, rounds=1, peers=(f"{fake},{option}",)), tmp_path, surroundings=_around())
+
+
+def test_reports_hold_no_folders() -> None:
+    """Addresses and fractions stay as they are."""
+    result = {"a": {"failed": "no file /home/me/my.onnx; see https://x.org/a/b", "frame": [1, 2]}, "b": ["and/or 1/2"]}
+    assert without_folders(result) == {
+        "a": {"failed": "no file my.onnx; see https://x.org/a/b", "frame": [1, 2]},
+        "b": ["and/or 1/2"],
+    }
 
 
 def test_a_folder_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
