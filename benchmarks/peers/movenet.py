@@ -45,6 +45,8 @@ class MoveNetMultiPose:
         GcposeError: the file is missing or is another network, or a setting is wrong.
     """
 
+    thread_safe = True  # one session takes calls from several threads, and a call shares nothing else
+
     def __init__(self, spec: ContenderSpec) -> None:
         if reason := missing(spec):
             raise GcposeError(reason)

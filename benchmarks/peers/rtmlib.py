@@ -174,6 +174,7 @@ def _tool(kind: str, path: str, spec: ContenderSpec, what: str, outputs: Shapes,
     except Exception as error:  # ONNX Runtime's exceptions have no public base class
         why = " ".join(str(error).split())
         raise GcposeError(f"{Path(path).name} cannot be opened ({why}); give {what}") from error
+    adapting.check_provider(tool.session, spec.device)
     shapes = [output.shape for output in tool.session.get_outputs()]
     # A detector may leave the labels out.
     if not any(_fit(shapes, wanted) for wanted in (outputs, outputs[:1] if outputs is DETECTOR_OUTPUTS else outputs)):
@@ -215,7 +216,7 @@ def _info(spec: ContenderSpec, files: list[str], size: tuple[int, int], rank: st
         device=spec.device or "cpu",
         version=adapting.version("rtmlib", "onnxruntime", "onnxruntime-gpu"),
         size=f"{size[0]}x{size[1]}",
-        weights_sha256=adapting.sha256(spec.model),
+        weights_sha256=adapting.sha256(*files),
         files=files,
         licence=LICENCE,
         rank=rank,

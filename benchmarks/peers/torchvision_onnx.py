@@ -20,7 +20,7 @@ from gcpose_trt.pose.types import KEYPOINTS
 TITLE = "torchvision keypointrcnn_resnet50_fpn, its ONNX export"
 NEEDS = "its ONNX file, made by python -m benchmarks.peers.export_torchvision WEIGHTS OUTPUT"
 WHAT = "the ONNX export of keypointrcnn_resnet50_fpn"
-SOURCE = "make it with python -m benchmarks.peers.export_torchvision WEIGHTS OUTPUT"
+SOURCE = "make it in a clone of the project with python -m benchmarks.peers.export_torchvision WEIGHTS OUTPUT"
 LICENCE = "BSD-3-Clause (code); weights as their source says"
 
 MIN_SCORE = 0.05
@@ -50,6 +50,8 @@ class KeypointRCNNGraph:
     Raises:
         GcposeError: the file is missing or of another network, or a setting is wrong.
     """
+
+    thread_safe = True  # one session takes calls from several threads, and a call shares nothing else
 
     def __init__(self, spec: ContenderSpec) -> None:
         if reason := missing(spec):

@@ -135,6 +135,8 @@ def _open(spec: ContenderSpec, device: Any, side: int | None, min_score: float) 
     except Exception as error:  # whatever a damaged file makes the package, PyTorch or ONNX Runtime raise
         why = " ".join(str(error).split())[:200]
         raise GcposeError(f"{name} cannot be opened ({type(error).__name__}: {why}); give {WHAT}") from error
+    if predictor.device.type != device.type:
+        raise GcposeError(f"{name} runs on {predictor.device.type} here, not on {device}; install onnxruntime-gpu")
     shape = tuple(getattr(predictor.model, "kpt_shape", None) or ())
     if shape != (KEYPOINTS, 3):
         raise GcposeError(f"{name} has no {KEYPOINTS} joints with confidences (its shape is {shape}); give {WHAT}")

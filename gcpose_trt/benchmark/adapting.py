@@ -177,12 +177,24 @@ def open_onnx(spec: ContenderSpec, path: str, what: str) -> ort.InferenceSession
     """
     wanted = onnx_providers(spec.device)
     try:
-        return ort.InferenceSession(path, session_options(spec.threads), providers=wanted)
+        session = ort.InferenceSession(path, session_options(spec.threads), providers=wanted)
     except MemoryError:
         raise
     except Exception as error:  # its exceptions have no public base class
         why = " ".join(str(error).split())
         raise GcposeError(f"{Path(path).name} cannot be opened ({why}); give {what}") from error
+    check_provider(session, spec.device)
+    return session
+
+
+def check_provider(session: ort.InferenceSession, device: str | None) -> None:
+    """Check where a session runs: without CUDA's libraries ONNX Runtime takes the CPU, and says so in its log only.
+
+    Raises:
+        GcposeError: not on the device that was asked for.
+    """
+    if (device or "cpu").startswith("cuda") and "CUDAExecutionProvider" not in session.get_providers():
+        raise GcposeError("ONNX Runtime could not start CUDA; install the CUDA and cuDNN that it names, or choose cpu")
 
 
 def onnx_providers(device: str | None) -> list[Any]:
@@ -238,12 +250,13 @@ def poses(
     return PoseFrame(boxes=np.clip(boxes[order], 0, limits), scores=scores[order], keypoints=joints[order])  # type: ignore[arg-type]
 
 
-def sha256(path: str | Path) -> str:
-    """Return a file's digest, 64 hexadecimal digits."""
+def sha256(*paths: str | Path) -> str:
+    """Return the digest of a file, or of several one after the other: 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    for path in paths:
+        with Path(path).open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

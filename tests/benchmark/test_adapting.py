@@ -78,3 +78,13 @@ def test_threads_of_sessions_that_others_open(monkeypatch: pytest.MonkeyPatch) -
 
 def test_versions() -> None:
     assert adapting.version("numpy", "no-such-package") == f"numpy {np.__version__}"
+
+
+def test_a_gpu_is_not_replaced_in_silence() -> None:
+    class OnCpu:
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    adapting.check_provider(OnCpu(), "cpu")  # type: ignore[arg-type]
+    with pytest.raises(GcposeError, match="could not start CUDA"):
+        adapting.check_provider(OnCpu(), "cuda:1")  # type: ignore[arg-type]
