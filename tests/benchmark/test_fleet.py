@@ -153,3 +153,16 @@ def test_ours_says_what_it_is() -> None:
     assert [Path(name).parent.name for name in info.files] == ["mobile-int8", "mobile-int8"]
     assert times["load"] > 0 and times["import"] >= 0
     contender.close()
+
+
+def test_all_backends_of_a_model_have_the_same_weights() -> None:
+    """By which parity knows them; PyTorch reads its weights from the same files."""
+    infos = []
+    for backend in ("onnxruntime", "torch"):
+        contender, _ = open_contender(ContenderSpec("mobile", backend=backend, size="128", threads=1))
+        infos.append(contender.info)
+        contender.close()
+    onnx, torch = infos
+    assert onnx.weights_sha256 == torch.weights_sha256 and list(onnx.files) == list(torch.files)
+    assert (torch.backend, torch.precision, torch.device) == ("torch", "fp32", "cpu")
+    assert torch.version.startswith("torch ") and torch.size == onnx.size
