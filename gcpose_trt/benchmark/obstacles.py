@@ -58,6 +58,8 @@ def _tensorrt(spec: ContenderSpec, engines: Path | None, gpu: Callable[[], bool]
         return "this machine has no NVIDIA GPU; run on one that has"
     if engines is None:
         name = Path(spec.model).name
+        if name not in bundle.shipped_names() and not Path(spec.model).exists():
+            return f"there is no folder {spec.model}; build engines with: {_BUILD} mobile --output {spec.model}"
         return f"{name} is no folder of TensorRT engines; build one with: {_BUILD} {name} --output DIR"
     if spec.precision is not None:
         try:

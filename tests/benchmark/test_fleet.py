@@ -155,6 +155,7 @@ def test_ours_says_what_it_is() -> None:
     contender.close()
 
 
+@pytest.mark.slow  # imports PyTorch
 def test_all_backends_of_a_model_have_the_same_weights() -> None:
     """By which parity knows them; PyTorch reads its weights from the same files."""
     infos = []

@@ -87,6 +87,7 @@ def test_bad_settings(options: dict[str, object], message: str) -> None:
         (ContenderSpec("mobile", backend="torch", precision="int8"), True, "does not run in int8"),
         (ContenderSpec("mobile", backend="tensorrt"), False, "no NVIDIA GPU"),
         (ContenderSpec("mobile", backend="tensorrt"), True, "no folder of TensorRT engines"),
+        (ContenderSpec("engines/x", backend="tensorrt"), True, "no folder engines/x; build engines with"),
         (ContenderSpec("mobile", backend="onnxruntime", device="cuda"), True, "runs on the CPU"),
     ],
 )
