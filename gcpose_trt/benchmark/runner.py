@@ -85,6 +85,8 @@ def _measure(plan: Plan, state: State, around: Surroundings, say: Callable[[str]
         finally:
             # Before the children end: the machine is as hot as it was.
             session["after"], session["ended"] = around.snapshot(), _now()
+            environment = state.report["environment"]
+            environment["absent"] = {**environment.get("absent", {}), **around.absent()}
             _assemble(plan, modules, fleet, state)
             state.write()
 

@@ -24,6 +24,7 @@ class Surroundings:
         energy: returns joules counted so far by sensor.
         covers: what each sensor measures, in words.
         commit: of the working tree, with "-dirty" where files differ from it; None: unknown.
+        absent: returns which sensors gave nothing, or fell silent since, and why.
     """
 
     facts: Callable[[], dict[str, Any]]
@@ -31,6 +32,7 @@ class Surroundings:
     energy: Callable[[], dict[str, float]]
     covers: dict[str, str]
     commit: str | None
+    absent: Callable[[], dict[str, str]] = dict
 
 
 @contextmanager
@@ -39,7 +41,10 @@ def this_machine() -> Iterator[Surroundings]:
     from gcpose_trt.benchmark import environment
 
     with environment.open_sensors() as sensors:
-        yield Surroundings(environment.facts, environment.snapshot, sensors.read, dict(sensors.covers), commit())
+        covers = dict(sensors.covers)
+        yield Surroundings(
+            environment.facts, environment.snapshot, sensors.read, covers, commit(), lambda: sensors.absent
+        )
 
 
 def commit(repository: Path = _REPOSITORY) -> str | None:

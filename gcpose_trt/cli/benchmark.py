@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from gcpose_trt.benchmark import suites
     from gcpose_trt.benchmark.reporting import render
     from gcpose_trt.benchmark.runner import run_benchmark
+    from gcpose_trt.engine.process import terminable
 
     given = {name: getattr(args, name) for name in _SETTINGS}
     settings = suites.with_options(suites.load(args.suite), given)
@@ -90,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
         return _show_plan(settings)
     output = args.output or Path(f"benchmark-{settings.name}")
     try:
-        report = run_benchmark(settings, output, fresh=args.fresh, arguments=_words(), say=_say, progress=True)
+        with terminable():
+            report = run_benchmark(settings, output, fresh=args.fresh, arguments=_words(), say=_say, progress=True)
     except KeyboardInterrupt:
         _render_partial(output, settings)
         raise
