@@ -26,43 +26,33 @@ STAGES = ("total", "detector", "pose")
 
 
 def units(plan: Plan) -> list[Unit]:
-    """Return one unit a round; after all of them every number has been timed `TIMED_FRAMES` times at least."""
+    """Return one unit a turn; after all of them every number has been timed `TIMED_FRAMES` times at least."""
     if not plan.wants(NAME) or not plan.settings.people:
         return []
+    count = plan.rounds * _turns(plan)
     return [
-        Unit(
-            f"{NAME}/{number}", f"people, round {number + 1} of {plan.rounds}", functools.partial(_round, plan, number)
-        )
-        for number in range(plan.rounds)
+        Unit(f"{NAME}/{number}", f"people, turn {number + 1} of {count}", functools.partial(_turn, plan, number))
+        for number in range(count)
     ]
 
 
-def _round(plan: Plan, number: int, fleet: Fleet) -> dict[str, Any]:
+def _turns(plan: Plan) -> int:
+    """Return how many turns are a round."""
+    return math.ceil(TIMED_FRAMES / plan.rounds / REPEATS)
+
+
+def _turn(plan: Plan, number: int, fleet: Fleet) -> dict[str, Any]:
     """Let contenders and numbers of people take turns, so that a busy moment does not fall on one of them alone."""
-    counts = sorted(set(plan.settings.people))
+    counts = sorted(set(plan.settings.people), reverse=number % 2 == 1)
     results: dict[str, Result] = {}
-    for turn in range(math.ceil(TIMED_FRAMES / plan.rounds / REPEATS)):
-        order = counts if turn % 2 == 0 else counts[::-1]
-        for spec in in_order(plan.contenders, number + turn):
-            attempt(results, spec, functools.partial(_turn, plan, fleet, spec, order), _merge)
+    for spec in in_order(plan.contenders, number):
+        attempt(results, spec, functools.partial(_measure, plan, fleet, spec, counts))
     return results
 
 
-def _turn(plan: Plan, fleet: Fleet, spec: ContenderSpec, counts: list[int]) -> Result:
+def _measure(plan: Plan, fleet: Fleet, spec: ContenderSpec, counts: list[int]) -> Result:
     frame = plan.clip.indices[len(plan.clip.indices) // 2]
     return fleet.member(spec).ask(NAME, clip=plan.clip.path, frame=frame, counts=counts, repeats=REPEATS)
-
-
-def _merge(known: Result, new: Result) -> Result:
-    """Return the times of a contender's turns so far with those of one more."""
-    if "counts" not in new:
-        return {**known, **new}
-    counts = {count: dict(times) for count, times in known.get("counts", {}).items()}
-    for count, times in new["counts"].items():
-        mine = counts.setdefault(count, {})
-        for stage, values in times.items():
-            mine[stage] = [*mine.get(stage, []), *values]
-    return {"counts": counts, "unreached": {**known.get("unreached", {}), **new["unreached"]}}
 
 
 def assemble(plan: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -77,7 +67,7 @@ def assemble(plan: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any
             for count, times in result.get("counts", {}).items():
                 mine = gathered.setdefault(identity, {}).setdefault(int(count), {})
                 for stage, values in times.items():
-                    mine.setdefault(stage, Series()).add(values, number)
+                    mine.setdefault(stage, Series()).add(values, number // _turns(plan))
     for identity, by_count in gathered.items():
         section.setdefault(identity, {}).update(_entry(by_count))
     return section

@@ -13,15 +13,7 @@ from typing import Any
 from gcpose_trt.benchmark.contender import ContenderSpec
 from gcpose_trt.benchmark.plan import Plan
 from gcpose_trt.benchmark.section import Fleet, Unit
-from gcpose_trt.benchmark.sections.turns import (
-    LEFT_OUT,
-    Result,
-    Series,
-    attempt,
-    in_order,
-    keep_reasons,
-    of_section,
-)
+from gcpose_trt.benchmark.sections.turns import LEFT_OUT, Result, Series, attempt, in_order, keep_reasons, of_section
 
 NAME = "throughput"
 WHAT = (
@@ -32,17 +24,19 @@ _KINDS = {"batch": "batches", "streams": "streams"}  # name of a case's number, 
 
 
 def units(plan: Plan) -> list[Unit]:
-    """Return one unit a round."""
+    """Return one unit for some frames in a row, as many as a turn has, in each round."""
     if not plan.wants(NAME) or not list(_cases(plan)):
         return []
+    count = plan.rounds * len(_windows(plan))
     return [
-        Unit(
-            f"{NAME}/{number}",
-            f"throughput, round {number + 1} of {plan.rounds}",
-            functools.partial(_round, plan, number),
-        )
-        for number in range(plan.rounds)
+        Unit(f"{NAME}/{number}", f"throughput, turn {number + 1} of {count}", functools.partial(_turn, plan, number))
+        for number in range(count)
     ]
+
+
+def _windows(plan: Plan) -> list[list[int]]:
+    indices, turn = plan.clip.indices, plan.settings.turn
+    return [list(indices[start : start + turn]) for start in range(0, len(indices), turn)]
 
 
 def _cases(plan: Plan) -> Iterator[tuple[str, int]]:
@@ -51,43 +45,27 @@ def _cases(plan: Plan) -> Iterator[tuple[str, int]]:
             yield kind, number
 
 
-def _round(plan: Plan, number: int, fleet: Fleet) -> dict[str, Any]:
+def _turn(plan: Plan, number: int, fleet: Fleet) -> dict[str, Any]:
     results: dict[str, Result] = {}
-    indices, turn = plan.clip.indices, plan.settings.turn
-    windows = [list(indices[start : start + turn]) for start in range(0, len(indices), turn)]
-    cases = list(_cases(plan))
-    for place, window in enumerate(windows):
-        for case in cases if (number + place) % 2 == 0 else cases[::-1]:
-            for spec in in_order(plan.contenders, number + place):
-                work = functools.partial(_measure, plan, fleet, spec, case, place, window)
-                attempt(results, spec, work, functools.partial(_merge, case))
+    windows, cases = _windows(plan), list(_cases(plan))
+    round_, place = divmod(number, len(windows))
+    for case in cases if (round_ + place) % 2 == 0 else cases[::-1]:  # the same frames the other way in the next round
+        for spec in in_order(plan.contenders, round_ + place):
+            attempt(results, spec, functools.partial(_measure, plan, fleet, spec, case, windows[place]))
     return results
 
 
-def _measure(
-    plan: Plan, fleet: Fleet, spec: ContenderSpec, case: tuple[str, int], place: int, window: list[int]
-) -> Result:
-    answer = fleet.member(spec).ask(NAME, clip=plan.clip.path, indices=window, **{case[0]: case[1]})
-    return {"fps": answer.get("fps"), "place": place, LEFT_OUT: answer.get(LEFT_OUT)}
-
-
-def _merge(case: tuple[str, int], known: Result, new: Result) -> Result:
-    """Return a contender's cases with one window more.
-
-    {"batch 8": {"fps": [...], "places": [...]}, "streams 2": {"left_out": reason}}, the places saying which frames.
-    """
-    name = f"{case[0]} {case[1]}"
-    if new[LEFT_OUT] is not None:
-        return {**known, name: {LEFT_OUT: new[LEFT_OUT]}}
-    mine = known.get(name, {})
-    fps, places = mine.get("fps", []), mine.get("places", [])
-    return {**known, name: {"fps": [*fps, new["fps"]], "places": [*places, new["place"]]}}
+def _measure(plan: Plan, fleet: Fleet, spec: ContenderSpec, case: tuple[str, int], window: list[int]) -> Result:
+    kind, size = case
+    answer = fleet.member(spec).ask(NAME, clip=plan.clip.path, indices=window, **{kind: size})
+    return {f"{kind} {size}": answer}  # a case may be left out without the contender's being so
 
 
 def assemble(plan: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return each contender's frames a second by batch size and by number of streams."""
     section: dict[str, Any] = {}
     gathered: dict[str, dict[tuple[str, int], Series]] = {}
+    windows = len(_windows(plan))
     for number, unit in of_section(results, NAME):
         keep_reasons(section, unit)
         for identity, result in unit.items():
@@ -96,9 +74,9 @@ def assemble(plan: Plan, results: Mapping[str, dict[str, Any]]) -> dict[str, Any
                 case = result.get(name, {})
                 if LEFT_OUT in case:
                     section.setdefault(identity, {}).setdefault("left_out_cases", {})[name] = case[LEFT_OUT]
-                if case.get("fps"):
+                if "fps" in case:
                     series = gathered.setdefault(identity, {}).setdefault((kind, size), Series())
-                    series.add(case["fps"], number, case["places"])
+                    series.add([case["fps"]], number // windows, [number % windows])
     for identity, cases in gathered.items():
         entry = section.setdefault(identity, {})
         entry["what"] = WHAT
