@@ -115,10 +115,13 @@ def _sides(
 
 def _nothing(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     names = [
-        ", ".join(record["label"] for record in report["contenders"] if record["status"] == "measured") or "nothing"
+        ", ".join(record["label"] for record in report["contenders"] if record["status"] == "measured")
         for report in (a, b)
     ]
+    for side, measured in zip("AB", names, strict=True):
+        if not measured:
+            return f"{side} has measured nothing; finish its run with the command that began it, or give another report"
     return (
-        f"the reports have no number in common (measured in A: {names[0]}; in B: {names[1]}); pair them up with "
-        "--match free or --match 'LABEL OF A=LABEL OF B'"
+        f"the reports have no number in common (measured in A: {names[0]}; in B: {names[1]}); pair contenders up with "
+        "--match free or --match 'LABEL OF A=LABEL OF B', or give other --metrics"
     )

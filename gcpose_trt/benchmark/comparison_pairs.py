@@ -169,7 +169,9 @@ def machine(report: Record) -> str:
     cores = facts.get("cores")
     usable = cores.get("usable") if isinstance(cores, Mapping) else cores
     mode = facts.get("power_mode")
-    parts = [facts.get("cpu") or "unknown CPU", usable and f"{usable} cores", *gpus, mode and f"power mode {mode}"]
+    memory = facts.get("memory_limit_bytes") or facts.get("memory_bytes")
+    parts = [facts.get("cpu") or "unknown CPU", usable and f"{usable} cores", memory and f"{memory / 2**30:.1f} GiB"]
+    parts += [*gpus, mode and f"power mode {mode}"]
     return ", ".join(str(part) for part in parts if part)
 
 
@@ -186,7 +188,8 @@ def _threads(a: Record, b: Record, pairs: Sequence[Pair], across_machines: bool)
     for pair in pairs:
         if pair.a.get("status") != "measured" or pair.b.get("status") != "measured":
             continue
-        first, second = (record["spec"].get("threads") for record in (pair.a, pair.b))
+        # What it ran with; the spec says only what was asked for, which may be nothing.
+        first, second = (record.get("threads") or record["spec"].get("threads") for record in (pair.a, pair.b))
         if first != second:
             return [f"{pair.label} had {_count(first)} in A and {_count(second)} in B"]
     return []

@@ -73,7 +73,20 @@ def verdict_lines(comparison: Comparison, everything: bool = True) -> list[str]:
     ]
     if counts[UNSURE]:
         lines.append("Unsure numbers moved by more than the threshold; measure again, with more --rounds, to decide.")
+    loose = sum(_loose(change, rules.threshold) for change in comparison.changes)
+    if loose:
+        lines.append(
+            f"Of those the same, {loose} cannot rule a change beyond the threshold out, because their intervals reach "
+            "further; more --rounds on a quieter machine would."
+        )
     return lines
+
+
+def _loose(change: Change, threshold: float) -> bool:
+    """Say whether a number that is the same might be worse by more than the threshold nonetheless."""
+    if change.verdict != SAME or change.interval is None or change.why:
+        return False
+    return change.interval[0] < 1 - threshold if change.higher_is_better else change.interval[1] > 1 + threshold
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:

@@ -112,7 +112,7 @@ _SPEC = keys(
 _CONTENDER = keys(
     {"id": text, "label": text, "spec": _SPEC, "status": text},
     dict.fromkeys(("reason", "backend", "precision", "device", "version", "size", "weights_sha256", "rank"), text)
-    | {"bytes": number, "licence": text},
+    | {"bytes": number, "threads": number, "licence": text},
 )
 _SAMPLES = same_length(
     keys({}, {name: list_of(number) for name in ("end_to_end", "network", "frame", "round")}),

@@ -211,7 +211,7 @@ def _contender(spec: ContenderSpec) -> dict[str, Any]:
         "rank": "box*keypoints",
         "keypoint_threshold": 0.05,
     }
-    return record | {"status": "measured", "reason": None} | shared | _INFO[spec.id]
+    return record | {"status": "measured", "reason": "", "threads": 2} | shared | _INFO[spec.id]
 
 
 def _environment() -> dict[str, Any]:

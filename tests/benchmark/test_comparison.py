@@ -11,6 +11,7 @@ import pytest
 from gcpose_trt.benchmark.comparison import Comparison, compare_reports
 from gcpose_trt.benchmark.comparison_values import METRICS
 from gcpose_trt.benchmark.comparison_verdicts import Change
+from gcpose_trt.benchmark.schema import SECTIONS
 from gcpose_trt.benchmark.statistics import median_error
 from gcpose_trt.errors import GcposeError
 from tests.benchmark.samples import MOBILE, MOBILE_INT8, MOVENET, R50, contender_of, sample_report
@@ -230,9 +231,26 @@ def test_other_clips_are_refused() -> None:
 
 def test_other_threads_are_refused() -> None:
     later = report()
-    contender_of(later, MOBILE)["spec"]["threads"] = 4
+    contender_of(later, MOBILE)["threads"] = 4
 
     with pytest.raises(GcposeError, match="mobile fp32 had 2 threads in A and 4 threads in B"):
+        compare_reports(report(), later)
+
+
+def test_threads_that_only_the_spec_tells_count_too() -> None:
+    earlier, later = report(), report()
+    for side, count in ((earlier, 2), (later, 1)):
+        del contender_of(side, MOBILE)["threads"]
+        contender_of(side, MOBILE)["spec"]["threads"] = count
+
+    with pytest.raises(GcposeError, match="mobile fp32 had 2 threads in A and 1 thread in B"):
+        compare_reports(earlier, later)
+
+
+def test_a_run_that_measured_nothing_is_told_to_be_finished() -> None:
+    later = report() | {"complete": False, "contenders": [], **{name: {} for name in SECTIONS}}
+
+    with pytest.raises(GcposeError, match="B has measured nothing; finish its run"):
         compare_reports(report(), later)
 
 

@@ -89,7 +89,13 @@ def test_free_never_mixes_models_unless_only_one_is_left_on_each_side() -> None:
 
 
 def test_a_machine_in_words() -> None:
-    facts = {"cpu": "ARM", "cores": {"usable": 6}, "gpus": [{"name": "Orin"}], "power_mode": "15W"}
+    facts = {
+        "cpu": "ARM",
+        "cores": {"usable": 6},
+        "gpus": [{"name": "Orin"}],
+        "memory_bytes": 8 << 30,
+        "power_mode": "15W",
+    }
 
-    assert machine({"environment": facts}) == "ARM, 6 cores, Orin, power mode 15W"
+    assert machine({"environment": facts}) == "ARM, 6 cores, 8.0 GiB, Orin, power mode 15W"
     assert machine({"environment": {}}) == "unknown CPU"

@@ -72,6 +72,19 @@ def test_control_characters_of_a_report_do_not_reach_the_terminal() -> None:
     assert "\x1b" not in text
 
 
+def test_what_is_the_same_only_because_nobody_looked_closely_is_counted() -> None:
+    def loose() -> int:
+        lines = [line for line in verdict_lines(compare_reports(report, report)) if "cannot rule a change" in line]
+        return int(lines[0].split(",")[1].split()[0]) if lines else 0
+
+    report = sample_report()
+    before = loose()
+    fps = report["throughput"][MOBILE.id]["batches"][0]["fps"]
+    fps["ci95"] = [0.5 * fps["median"], 1.5 * fps["median"]]
+
+    assert loose() == before + 1
+
+
 def test_the_record_is_what_json_can_hold_and_has_every_change(comparison: Comparison) -> None:
     record = to_dict(comparison)
 
