@@ -97,7 +97,7 @@ def _wanted(view: View) -> dict[int, Mapping[str, Any]]:
 def _sample(ground: Image, index: int, entry: Entry, record: Mapping[str, Any], bare: bool) -> Sample | None:
     try:
         poses = PoseFrame.from_dict(dict(record))
-    except GcposeError:
+    except (GcposeError, OverflowError):
         return None  # of a report that somebody edited: the others' are shown
     threshold = number(entry.record.get("keypoint_threshold"))
     drawn = draw_poses(ground, poses, keypoint_threshold=0.05 if threshold is None else min(max(threshold, 0.0), 1.0))

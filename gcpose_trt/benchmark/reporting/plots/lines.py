@@ -12,6 +12,8 @@ from gcpose_trt.benchmark.reporting.tables.timing import counts, steps
 from gcpose_trt.benchmark.reporting.view import Entry, View, bounds, median
 from gcpose_trt.benchmark.reporting.words import figure, look, number
 
+_RATIO = 40.0  # higher than elsewhere: that a line is straight says something, and a logarithm bends it
+
 
 @dataclass(frozen=True)
 class Line:
@@ -98,7 +100,7 @@ def _chart(key: str, title: str, lines: Sequence[Line], across: str, unit: str, 
         for line in drawn:
             _draw(axes, line)
         every = [value for line in drawn for value in _reach(line)]
-        if scale(axes, "y", min(every), max(every)):
+        if scale(axes, "y", min(every), max(every), _RATIO):
             note += " The upright axis is logarithmic."
         _finish(axes, sorted({place for line in drawn for place in line.places}), across, unit)
         picture.subplots_adjust(left=0.12, right=0.94, bottom=0.16, top=0.9)

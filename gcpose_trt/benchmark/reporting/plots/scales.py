@@ -12,18 +12,19 @@ _RATIO = 6.0  # from here on an axis from zero would press the small ones into a
 _LINE = 0.155  # inches between numbers beside each other
 
 
-def far_apart(low: float, high: float) -> bool:
-    """Say whether values from `low` to `high` need a logarithmic axis."""
-    return low > 0 and high / low > _RATIO
+def far_apart(low: float, high: float, ratio: float = _RATIO) -> bool:
+    """Say whether values from `low` to `high` need a logarithmic axis, as they do from a ratio on."""
+    return low > 0 and high / low > ratio
 
 
-def scale(axes: Any, name: str, low: float, high: float) -> bool:
+def scale(axes: Any, name: str, low: float, high: float, ratio: float = _RATIO) -> bool:
     """Set an axis so that it shows values from `low` to `high`.
 
     Args:
         axes: of `canvas.drawing`.
         name: "x" or "y".
         low, high: the values, 0 or more.
+        ratio: from here on it is logarithmic.
 
     Returns:
         Whether it is logarithmic.
@@ -32,7 +33,7 @@ def scale(axes: Any, name: str, low: float, high: float) -> bool:
 
     axis = getattr(axes, f"{name}axis")
     limits = getattr(axes, f"set_{name}lim")
-    logarithmic = far_apart(low, high)
+    logarithmic = far_apart(low, high, ratio)
     if logarithmic:
         getattr(axes, f"set_{name}scale")("log")
         limits(low / 1.1, high * 1.1)
