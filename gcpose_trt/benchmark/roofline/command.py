@@ -33,14 +33,18 @@ class Machine:
     """What is asked of the machine; tests put their own in its place.
 
     Attributes:
-        facts: what it is, see `environment.facts`.
-        snapshot: how it is now, see `environment.snapshot`.
+        facts: returns what it is, see `environment.facts`.
+        snapshot: returns how it is now, see `environment.snapshot`.
+        cache: bytes of the last-level cache, see `ceilings.last_level_cache`.
+        instructions: for products of integers, see `ceilings.integer_instructions`.
         seconds: for each probe of a ceiling and visit.
     """
 
     facts: Callable[[], dict[str, Any]]
     snapshot: Callable[[], dict[str, Any]]
-    seconds: float = 0.2
+    cache: int | None
+    instructions: list[str] | None
+    seconds: float = 0.25
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -75,8 +79,10 @@ def run(args: argparse.Namespace) -> int:
         MissingDependencyError: without onnx or matplotlib.
     """
     from gcpose_trt.benchmark import environment
+    from gcpose_trt.benchmark.roofline.ceilings import integer_instructions, last_level_cache
 
-    return measure_and_write(args, Machine(environment.facts, environment.snapshot))
+    machine = Machine(environment.facts, environment.snapshot, last_level_cache(), integer_instructions())
+    return measure_and_write(args, machine)
 
 
 def measure_and_write(args: argparse.Namespace, machine: Machine) -> int:
@@ -125,14 +131,13 @@ def measure(args: argparse.Namespace, machine: Machine) -> dict[str, Any]:
         names = bundle.GRAPHS if args.people else bundle.GRAPHS[:1]
         _say("optimising the graphs")
         graphs = [optimise(name, getattr(files, name), Path(folder), threads) for name in names]
-        cache = ceilings.last_level_cache()
         integer = backend.precision == "int8"
         _say("measuring the machine, first half")
-        visits = [ceilings.visit(threads, integer, cache, machine.seconds)]
+        visits = [ceilings.visit(threads, integer, machine.cache, machine.seconds)]
         _say(f"running the network {args.repeats} times with a profile and {args.repeats} times without")
         measured = profiling.measure(backend, graphs, frame, box, args.people, threads, args.repeats)
         _say("measuring the machine, second half")
-        visits.append(ceilings.visit(threads, integer, cache, machine.seconds))
+        visits.append(ceilings.visit(threads, integer, machine.cache, machine.seconds))
         joined = ceilings.join(visits)
         found = analysis.analyse(graphs, measured, joined)
     after = machine.snapshot()
@@ -159,7 +164,7 @@ def measure(args: argparse.Namespace, machine: Machine) -> dict[str, Any]:
             "before": before,
             "after": after,
         },
-        instructions=ceilings.integer_instructions(),
+        instructions=machine.instructions,
         remarks=_remarks(before, after),
     )
 

@@ -15,6 +15,8 @@ from gcpose_trt.runtime import bundle
 if TYPE_CHECKING:
     import onnx
 
+_WEIGHTED = ("Conv", "ConvTranspose")
+
 
 @dataclass(frozen=True)
 class Optimised:
@@ -75,9 +77,15 @@ def optimise(name: str, path: Path, folder: Path, threads: int) -> Optimised:
         folder: to write into.
         threads: of one inference.
     """
-    import onnx
+    import onnx.inliner
 
     target = folder / f"{name}.onnx"
+    stored = _load(path)
+    if any(node.op_type in _WEIGHTED for function in stored.functions for node in function.node):
+        # What ONNX Runtime makes of the body of a function has names that lead nowhere.
+        stored = onnx.inliner.inline_local_functions(stored)
+        path = folder / f"{name}.inlined.onnx"
+        onnx.save(stored, str(path))
     open_session(path, threads, save_as=target)
     model = _load(target)
     taken: set[str] = set()
@@ -86,5 +94,5 @@ def optimise(name: str, path: Path, folder: Path, threads: int) -> Optimised:
             node.name = f"{node.name or node.op_type}#{place}"
         taken.add(node.name)
     onnx.save(model, str(target))
-    origin = Origin(_load(path))
+    origin = Origin(stored)
     return Optimised(name, target, model, origin, assign(name, origin, model.graph.node))

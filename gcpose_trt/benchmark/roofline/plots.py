@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -100,23 +99,23 @@ def _ceilings(record: Record, axes: Any, low: float, high: float) -> float:
     top = max(products.values())
     for name, rate in products.items():
         axes.plot([low, high], [rate, rate], color=INK, linewidth=1.4)
-        axes.text(high / 1.15, rate * 1.08, f"{name} {number(rate)}", ha="right", va="bottom", fontsize=FONT - 1.5)
+        axes.text(low * 1.2, rate * 1.08, f"{name} {number(rate)}", va="bottom", fontsize=FONT - 1.5)
     for name, key, dash in (("memory", "memory", "-"), ("caches", "fastest_stream", (0, (4, 2)))):
         slope = ceilings[key]["best"] / 1e9
         ends = (low, min(top / slope, high))
-        axes.plot(ends, [slope * x for x in ends], color=MUTED, linewidth=1.4, linestyle=dash)
-        x = low * 1.25
-        # A step in decades is a step on paper of its own length on each axis; text along the line is not worth it.
-        lift = 1.45 if key == "fastest_stream" else 0.42
-        axes.text(x, slope * x * lift, f"{name} {number(slope)} GB/s", color=MUTED, fontsize=FONT - 1.5)
+        label = f"{name} {number(slope)} GB/s"
+        axes.plot(ends, [slope * x for x in ends], color=MUTED, linewidth=1.4, linestyle=dash, label=label)
+    # The stages with many operations a byte lie high, those with few lie left: this corner is free.
+    axes.legend(loc="lower right", frameon=False, fontsize=FONT - 1.5)
     return top
 
 
 def _plain_ticks(*sides: Any) -> None:
     """Write 0.1, 1, 10: the canvas draws no formulas, and powers of ten are some."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for side in sides:
+        side.set_major_locator(LogLocator(numticks=6))
         side.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,.10g}"))
         side.set_minor_formatter(NullFormatter())
 
@@ -146,8 +145,8 @@ def _floors(record: Record) -> str | None:
     with drawing(0.75 + 0.3 * len(lines)) as (figure, axes):
         axes.set_xscale("log")
         _plain_ticks(axes.xaxis)
-        # Up to the next power of ten, and room for what stands behind the longest bar.
-        most = 10 ** math.ceil(math.log10(max(max(line["over_floor"] for _, line in lines), 2.0)) + 0.9)
+        # Room for what stands behind the longest bar: three quarters of its length.
+        most = max(max(line["over_floor"] for _, line in lines), 2.0) ** 1.75
         start = min(1.0, min(line["over_floor"] for _, line in lines)) / 1.25
         for row, (_, line) in enumerate(lines):
             colour = _GRAPHS[line["graph"]]
