@@ -76,7 +76,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         torchvision_onnx.open(spec(tmp_path / "torn.onnx"))
     with pytest.raises(
         GcposeError,
-        match=r"there is no none\.onnx, .*; make it in a clone of the project with python -m benchmarks\.peers\.",
+        match=r"there is no none\.onnx, .*; make it in a clone .*export_torchvision",
     ):
         torchvision_onnx.open(spec(tmp_path / "none.onnx"))
 
