@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -144,9 +145,10 @@ def _floors(record: Record) -> str | None:
         return None
     with drawing(0.75 + 0.3 * len(lines)) as (figure, axes):
         axes.set_xscale("log")
+        longest = max(max(line["over_floor"] for _, line in lines), 2.0)
         _plain_ticks(axes.xaxis)
-        # Room for what stands behind the longest bar: three quarters of its length.
-        most = max(max(line["over_floor"] for _, line in lines), 2.0) ** 1.75
+        axes.set_xticks([10**power for power in range(int(math.log10(longest)) + 1)])
+        most = longest**1.75  # room for what stands behind the longest bar: three quarters of its length
         start = min(1.0, min(line["over_floor"] for _, line in lines)) / 1.25
         for row, (_, line) in enumerate(lines):
             colour = _GRAPHS[line["graph"]]
