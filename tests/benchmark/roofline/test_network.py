@@ -23,6 +23,7 @@ def stage(record: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow  # torch alone takes seconds to import
 def test_the_backbone_has_the_operations_that_torch_counts(record: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
