@@ -19,7 +19,7 @@ or left out; nothing is ever filled in. Keys may be added within a version; a ch
     clip          {"name", "width", "height", "frames": K, "sha256"}
     contenders    [{"id", "label", "peer", "spec", "status": "measured" | "skipped" | "failed", "reason",
                     and ContenderInfo.to_dict() once it was open: "backend", "precision", "device", "version", "size",
-                    "weights_sha256", "bytes", "licence", "rank", "keypoint_threshold"}]
+                    "weights_sha256", "bytes", "licence", "rank", "keypoint_threshold", "threads"}]
     units         {key: result}: raw results, from which every section is made anew when the run is resumed
 
     notes         [what a reader should know, one line each]
@@ -30,7 +30,7 @@ Sections, each {} if not asked for, else by contender id. Instead of numbers an 
     latency       {id: {"end_to_end": SUMMARY, "network": SUMMARY, "stages": {stage: SUMMARY}, "fps": frames a
                    second from frame to poses by the median, without decode and draw, "fps_end_to_end", "people": mean
                    a frame,
-                   "energy": {sensor: {"joules_per_frame", "watts"}}, "unsteady": spread of end_to_end is over 10 %,
+                   "energy": {sensor: {"joules_per_frame", "watts", "joules": SUMMARY of the rounds}}, "unsteady": spread of end_to_end is over 10 %,
                    "samples": {"end_to_end": [...], "network": [...], "frame": [...], "round": [...]}}}
                   "end_to_end" is decode to draw by the wall clock; "network" the sum of NETWORK_STAGES
     people        {id: {"counts": [...], "total": [SUMMARY...], "detector": [...], "pose": [...], "slope": ms a person,
@@ -46,8 +46,8 @@ Sections, each {} if not asked for, else by contender id. Instead of numbers an 
                   against the first contender of the same weights
     samples       [{"frame": index, "poses": {id: PoseFrame.to_dict()}}]
 
-SUMMARY       {"count", "median", "p90", "p99", "mean", "min", "max", "ci95": [low, high] of the median, "spread"}
-              (milliseconds but "spread"; frames a second for "fps")
+SUMMARY       {"count", "median", "p90", "p99", "mean", "min", "max", "ci95": [low, high] of the median or None, "spread",
+               "blocks": rounds that the interval rests on} (milliseconds but "spread"; frames a second for "fps")
 SNAPSHOT      {"time", "load", "cpu_mhz": {"min", "median", "max"} or None, "temperatures": {name: Celsius},
                "throttled": {name: what slows it now}, "throttle_counts": {name: since the machine started},
                "gpus": [...], "memory_available_bytes", "absent": {what: why}}

@@ -124,7 +124,7 @@ def picture(sample: Sample) -> str:
     words = f"Frame {sample.frame} as {sample.entry.name} saw it: {_people(sample)}"
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(words)}">'
-        f"<figcaption>{name(sample.entry)} {_people(sample)}</figcaption></figure>"
+        f"<figcaption>{name(sample.entry)}, {_people(sample)}</figcaption></figure>"
     )
 
 

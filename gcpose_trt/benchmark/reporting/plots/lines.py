@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcpose_trt.benchmark.reporting.plots.canvas import PAPER, Chart, colour, dashes, drawing, marker, to_svg
-from gcpose_trt.benchmark.reporting.plots.scales import number_ends, scale
+from gcpose_trt.benchmark.reporting.plots.scales import far_apart, number_ends, scale
 from gcpose_trt.benchmark.reporting.tables.timing import counts, steps
 from gcpose_trt.benchmark.reporting.view import Entry, View, bounds, median
 from gcpose_trt.benchmark.reporting.words import figure, look, number
 
-_RATIO = 40.0  # higher than elsewhere: that a line is straight says something, and a logarithm bends it
+_RATIO = 20.0  # higher than elsewhere: that a line is straight says something, and a logarithm bends it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def people(view: View) -> list[Chart]:
             pairs = list(zip(have, summaries, strict=False)) if isinstance(summaries, list) else []
             lines.append(_line(entry, pairs))
         key = f"people-{part}"
-        charts.append(_chart(key, title, lines, "people in view", "ms", "Shade: 95 % interval of the median."))
+        charts.append(_chart(key, title, lines, "people in view", "ms", "Upright bars: 95 % interval of the median."))
     return [chart for chart in charts if chart]
 
 
@@ -54,7 +54,9 @@ def throughput(view: View) -> list[Chart]:
         ("streams", "streams", "Throughput against streams", "streams at the same time"),
     ):
         lines = [_line(entry, list(steps(record.get(key), unit).items())) for entry, record in view.of("throughput")]
-        charts.append(_chart(key, title, lines, across, "frames a second", "Shade: 95 % interval of the median."))
+        charts.append(
+            _chart(key, title, lines, across, "frames a second", "Upright bars: 95 % interval of the median.")
+        )
     return [chart for chart in charts if chart]
 
 
@@ -72,7 +74,7 @@ def sizes(view: View) -> list[Chart]:
         scores = [(side, score) for side, score in known if score is not None]
         precise.append(Line(first, [side for side, _ in scores], [score for _, score in scores]))
     across = "longer side of the input, pixels"
-    note = "Full: end to end. Broken: network only. Each line has the colour of the model's smallest size."
+    note = "Full: end to end, with 95 % intervals. Broken: network only. A line has the colour of its smallest size."
     charts = [
         _chart("sizes", "Time against input size", time_lines, across, "ms", note),
         _chart("sizes-precision", "Accuracy against input size", precise, across, "keypoint AP", ""),
@@ -99,8 +101,12 @@ def _chart(key: str, title: str, lines: Sequence[Line], across: str, unit: str, 
     with drawing(3.2) as (picture, axes):
         for line in drawn:
             _draw(axes, line)
-        every = [value for line in drawn for value in _reach(line)]
-        if scale(axes, "y", min(every), max(every), _RATIO):
+        # Lines far from each other need a logarithm; one line far from its own beginning does not.
+        tops = [max(line.values) for line in drawn]
+        high = max(value for line in drawn for value in _reach(line))
+        apart = far_apart(min(tops), max(tops), _RATIO)
+        low = max(min(tops) / _RATIO, min(value for line in drawn for value in line.values)) if apart else 0.0
+        if scale(axes, "y", low, high):
             note += " The upright axis is logarithmic."
         _finish(axes, sorted({place for line in drawn for place in line.places}), across, unit)
         picture.subplots_adjust(left=0.12, right=0.94, bottom=0.16, top=0.9)
@@ -122,17 +128,10 @@ def _reach(line: Line) -> list[float]:
 
 def _draw(axes: Any, line: Line) -> None:
     paint = colour(line.entry)
-    known = [(place, pair) for place, pair in zip(line.places, line.intervals, strict=False) if pair]
-    if known and not line.faint:
-        places = [place for place, _ in known]
-        axes.fill_between(
-            places,
-            [low for _, (low, _) in known],
-            [high for _, (_, high) in known],
-            color=paint,
-            alpha=0.2,
-            linewidth=0,
-        )
+    # Bars and not a shade along the line: between two places nothing was measured, and shades hide each other.
+    for place, pair in zip(line.places, line.intervals, strict=False):
+        if pair and not line.faint:
+            axes.plot([place, place], pair, color=paint, linewidth=1.1, marker="_", markersize=7, alpha=0.8)
     axes.plot(
         line.places,
         line.values,

@@ -83,7 +83,8 @@ def _density(samples: NDArray[np.float64], high: float) -> tuple[NDArray[np.floa
     width = 0.9 * min(float(logs.std()), float(three_quarters - quarter) / 1.34) * len(logs) ** -0.2
     width = max(width, 1e-3)
     end = min(float(logs.max()), math.log(high))
-    grid = np.linspace(float(logs.min()) - 2 * width, end, 120)
+    # No further than the samples: there is nothing where nothing was measured.
+    grid = np.linspace(float(logs.min()), end, 120)
     density = np.exp(-0.5 * ((grid[:, None] - logs[None]) / width) ** 2).sum(axis=1)
     return np.exp(grid), density
 

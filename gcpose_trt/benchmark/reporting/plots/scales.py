@@ -17,14 +17,13 @@ def far_apart(low: float, high: float, ratio: float = _RATIO) -> bool:
     return low > 0 and high / low > ratio
 
 
-def scale(axes: Any, name: str, low: float, high: float, ratio: float = _RATIO) -> bool:
+def scale(axes: Any, name: str, low: float, high: float) -> bool:
     """Set an axis so that it shows values from `low` to `high`.
 
     Args:
         axes: of `canvas.drawing`.
         name: "x" or "y".
         low, high: the values, 0 or more.
-        ratio: from here on it is logarithmic.
 
     Returns:
         Whether it is logarithmic.
@@ -33,7 +32,7 @@ def scale(axes: Any, name: str, low: float, high: float, ratio: float = _RATIO) 
 
     axis = getattr(axes, f"{name}axis")
     limits = getattr(axes, f"set_{name}lim")
-    logarithmic = far_apart(low, high, ratio)
+    logarithmic = far_apart(low, high)
     if logarithmic:
         getattr(axes, f"set_{name}scale")("log")
         limits(low / 1.1, high * 1.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gcpose_trt.benchmark.reporting.table import Column, Row, Table
@@ -163,10 +164,12 @@ def throughput(view: View) -> list[Table]:
             for entry, have in found
         ]
         columns = [Column(name, f"{word} {count:g}") for count in counts for name in ("median", "95 % interval")]
-        what = dict.fromkeys(clean(record["what"]) for _, record in view.of("throughput") if record.get("what"))
-        notes = [f"Frames a second. {note}", *(f"Measured {words}." for words in what)]
+        notes = [f"Frames a second. {note}"]
         tables.append(Table(caption, "contender", columns, rows, notes).without_empty())
-    return tables
+    # Once, below the last of them.
+    what = dict.fromkeys(clean(record["what"]) for _, record in view.of("throughput") if record.get("what"))
+    notes = [f"Measured {words}." for words in what]
+    return [*tables[:-1], *(replace(table, notes=[*table.notes, *notes]) for table in tables[-1:])]
 
 
 def steps(records: Any, unit: str) -> dict[float, Any]:

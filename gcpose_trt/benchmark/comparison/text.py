@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gcpose_trt import __version__
-from gcpose_trt.benchmark.comparison import Comparison
-from gcpose_trt.benchmark.comparison_verdicts import CHANCE, IMPROVEMENT, REGRESSION, SAME, UNSURE, Change
+from gcpose_trt.benchmark.comparison.comparing import Comparison
+from gcpose_trt.benchmark.comparison.verdicts import CHANCE, IMPROVEMENT, REGRESSION, SAME, UNSURE, Change
 from gcpose_trt.benchmark.reporting.words import DASH, clean, figure, mebibytes, plural
 
 KIND = "gcpose-trt benchmark comparison"

@@ -27,12 +27,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gcpose_trt.benchmark.comparison_values import LEAST_SHARE, Value
+from gcpose_trt.benchmark.comparison.defaults import AP_THRESHOLD, THRESHOLD
+from gcpose_trt.benchmark.comparison.values import LEAST_SHARE, Value
 from gcpose_trt.benchmark.schema import UNSTEADY_SPREAD
 from gcpose_trt.benchmark.significance import adjusted, t_p_value, t_quantile
 
-THRESHOLD = 0.05
-AP_THRESHOLD = 0.002
 RUN_ERROR = 0.01  # relative standard error between runs, see above
 CHANCE = 0.05  # share of regressions and improvements that may be chance
 REGRESSION, IMPROVEMENT, SAME, UNSURE = "regression", "improvement", "same", "unsure"
@@ -47,7 +46,7 @@ class Change:
 
     Attributes:
         contender: its label, of both if they differ.
-        metric, name, unit: see `comparison_values.Value`.
+        metric, name, unit: see `values.Value`.
         a: in report A.
         b: in report B.
         higher_is_better: or lower.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gcpose_trt.benchmark.comparison import Comparison, compare_reports
-from gcpose_trt.benchmark.comparison_values import METRICS
-from gcpose_trt.benchmark.comparison_verdicts import Change
+from gcpose_trt.benchmark.comparison.comparing import Comparison, compare_reports
+from gcpose_trt.benchmark.comparison.defaults import METRICS
+from gcpose_trt.benchmark.comparison.verdicts import Change
 from gcpose_trt.benchmark.schema import SECTIONS
 from gcpose_trt.benchmark.statistics import median_error
 from gcpose_trt.errors import GcposeError

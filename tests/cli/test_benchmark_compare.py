@@ -1,3 +1,5 @@
+"""What changed between two reports, as the command tells it."""
+
 from __future__ import annotations
 
 import argparse
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gcpose_trt.benchmark.comparison_command import add_arguments, run
+from gcpose_trt.cli.benchmark_compare import add_arguments, run
 from gcpose_trt.errors import GcposeError
 from tests.benchmark.samples import sample_report
 

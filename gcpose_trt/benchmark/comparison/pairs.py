@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gcpose_trt.benchmark.comparison_values import TIMELESS, section_of
+from gcpose_trt.benchmark.comparison.values import TIMELESS, section_of
 from gcpose_trt.errors import GcposeError
 
 Record = Mapping[str, Any]

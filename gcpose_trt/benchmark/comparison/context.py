@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gcpose_trt.benchmark.comparison_pairs import Pair, Record, different_machines, machine
-from gcpose_trt.benchmark.comparison_values import Value, section_of
-from gcpose_trt.benchmark.comparison_verdicts import IMPROVEMENT, REGRESSION, Change
+from gcpose_trt.benchmark.comparison.pairs import Pair, Record, different_machines, machine
+from gcpose_trt.benchmark.comparison.values import Value, section_of
+from gcpose_trt.benchmark.comparison.verdicts import IMPROVEMENT, REGRESSION, Change
 from gcpose_trt.benchmark.environment.differences import changes as happenings
 
 Values = Mapping[tuple[str, str], Value]

@@ -6,17 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gcpose_trt.benchmark import comparison_context as context
-from gcpose_trt.benchmark.comparison_pairs import Pair, check_comparable, pair_up
-from gcpose_trt.benchmark.comparison_values import METRICS, Value, values_of
-from gcpose_trt.benchmark.comparison_verdicts import (
-    AP_THRESHOLD,
-    REGRESSION,
-    THRESHOLD,
-    Change,
-    Rules,
-    judge,
-)
+from gcpose_trt.benchmark.comparison import context
+from gcpose_trt.benchmark.comparison.defaults import AP_THRESHOLD, METRICS, THRESHOLD
+from gcpose_trt.benchmark.comparison.pairs import Pair, check_comparable, pair_up
+from gcpose_trt.benchmark.comparison.values import Value, values_of
+from gcpose_trt.benchmark.comparison.verdicts import REGRESSION, Change, Rules, judge
 from gcpose_trt.errors import GcposeError
 
 
@@ -63,7 +57,7 @@ def compare_reports(
     match: Sequence[str] = (),
     across_machines: bool = False,
 ) -> Comparison:
-    """Compare two reports; `comparison_verdicts` tells how.
+    """Compare two reports; `verdicts` tells how.
 
     Args:
         a: the earlier one, as `reading.read_report` gives it.
@@ -71,12 +65,12 @@ def compare_reports(
         threshold: share by which a number may change; 0.05 is 5 %.
         ap_threshold: by how much average precision (0..1) may change.
         metrics: some of `METRICS`.
-        match: see `comparison_pairs.pair_up`.
+        match: see `pairs.pair_up`.
         across_machines: compare times of different machines too, with a warning at the top.
 
     Raises:
         GcposeError: an unknown metric, nothing in common, or reports that must not be compared, see
-            `comparison_pairs.check_comparable`.
+            `pairs.check_comparable`.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gcpose_trt.benchmark.comparison_values import METRICS, Value, values_of
+from gcpose_trt.benchmark.comparison.defaults import METRICS
+from gcpose_trt.benchmark.comparison.values import Value, values_of
 from gcpose_trt.benchmark.significance import t_quantile
 
 RECORD = {"id": "x", "label": "x", "bytes": 1000}

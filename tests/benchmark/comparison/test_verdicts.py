@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcpose_trt.benchmark.comparison_values import Value
-from gcpose_trt.benchmark.comparison_verdicts import Change, Rules, judge
+from gcpose_trt.benchmark.comparison.values import Value
+from gcpose_trt.benchmark.comparison.verdicts import Change, Rules, judge
 from gcpose_trt.benchmark.significance import t_quantile
 from gcpose_trt.benchmark.statistics import summary
 from tests.benchmark.samples import timings

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gcpose_trt.benchmark.comparison_pairs import machine, pair_up
+from gcpose_trt.benchmark.comparison.pairs import machine, pair_up
 from gcpose_trt.benchmark.contender import ContenderSpec
 from gcpose_trt.errors import GcposeError
 

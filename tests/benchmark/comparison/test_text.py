@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gcpose_trt.benchmark.comparison import Comparison, compare_reports
-from gcpose_trt.benchmark.comparison_text import format_comparison, format_markdown, to_dict, verdict_lines
+from gcpose_trt.benchmark.comparison.comparing import Comparison, compare_reports
+from gcpose_trt.benchmark.comparison.text import format_comparison, format_markdown, to_dict, verdict_lines
 from tests.benchmark.samples import MOBILE, contender_of, sample_report
 
 

@@ -1,4 +1,8 @@
-"""What `gcpose-trt benchmark compare` takes and does."""
+"""Show what changed between two reports of gcpose-trt benchmark, and whether it is more than chance.
+
+Exit code 0: nothing is worse; 3: something is worse by more than the threshold, and it is no accident; 2: bad input, or
+reports that cannot be compared.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gcpose_trt.benchmark.comparison_values import METRICS
-from gcpose_trt.benchmark.comparison_verdicts import AP_THRESHOLD, THRESHOLD
+from gcpose_trt.benchmark.comparison.defaults import AP_THRESHOLD, METRICS, THRESHOLD
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write, check_writable
 
@@ -15,7 +18,7 @@ WORSE = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
+    """Add the options of `gcpose-trt benchmark compare`."""
     parser.add_argument("a", metavar="A", help="the earlier report: report.json, or the folder that it is in")
     parser.add_argument("b", metavar="B", help="the later report")
     parser.add_argument(
@@ -67,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GcposeError: a report cannot be read, or the two cannot be compared.
     """
-    from gcpose_trt.benchmark.comparison import compare_reports
-    from gcpose_trt.benchmark.comparison_text import format_comparison, format_markdown, to_dict
+    from gcpose_trt.benchmark.comparison.comparing import compare_reports
+    from gcpose_trt.benchmark.comparison.text import format_comparison, format_markdown, to_dict
     from gcpose_trt.benchmark.reading import read_report
 
     for path in (args.json, args.markdown):

@@ -11,7 +11,6 @@ import numpy as np
 from gcpose_trt.benchmark.significance import t_quantile
 from gcpose_trt.benchmark.statistics import median_error
 
-METRICS = ("latency", "stages", "people", "throughput", "start", "memory", "energy", "size", "accuracy")
 # What does not hang on the machine, the clip and the threads.
 TIMELESS = ("size", "accuracy")
 # A part that changes by less than this share of the whole frame does not matter, be it twice as slow.
