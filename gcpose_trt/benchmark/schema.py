@@ -30,7 +30,8 @@ Sections, each {} if not asked for, else by contender id. Instead of numbers an 
     latency       {id: {"end_to_end": SUMMARY, "network": SUMMARY, "stages": {stage: SUMMARY}, "fps": frames a
                    second from frame to poses by the median, without decode and draw, "fps_end_to_end", "people": mean
                    a frame,
-                   "energy": {sensor: {"joules_per_frame", "watts", "joules": SUMMARY of the rounds}}, "unsteady": spread of end_to_end is over 10 %,
+                   "energy": {sensor: {"joules_per_frame", "watts", "joules": SUMMARY of the rounds}},
+                   "unsteady": spread of end_to_end is over 10 %,
                    "samples": {"end_to_end": [...], "network": [...], "frame": [...], "round": [...]}}}
                   "end_to_end" is decode to draw by the wall clock; "network" the sum of NETWORK_STAGES
     people        {id: {"counts": [...], "total": [SUMMARY...], "detector": [...], "pose": [...], "slope": ms a person,
@@ -46,8 +47,9 @@ Sections, each {} if not asked for, else by contender id. Instead of numbers an 
                   against the first contender of the same weights
     samples       [{"frame": index, "poses": {id: PoseFrame.to_dict()}}]
 
-SUMMARY       {"count", "median", "p90", "p99", "mean", "min", "max", "ci95": [low, high] of the median or None, "spread",
-               "blocks": rounds that the interval rests on} (milliseconds but "spread"; frames a second for "fps")
+SUMMARY       {"count", "median", "p90", "p99", "mean", "min", "max", "ci95": [low, high] of the median or None,
+               "spread", "blocks": rounds that the interval rests on} (milliseconds but "spread"; frames a second for
+               "fps")
 SNAPSHOT      {"time", "load", "cpu_mhz": {"min", "median", "max"} or None, "temperatures": {name: Celsius},
                "throttled": {name: what slows it now}, "throttle_counts": {name: since the machine started},
                "gpus": [...], "memory_available_bytes", "absent": {what: why}}

@@ -90,7 +90,7 @@ def _entry(plan: Plan, rounds: list[tuple[int, Result]]) -> dict[str, Any]:
         "fps": 1e3 / float(np.median(tables["run"])),
         "fps_end_to_end": 1e3 / whole["median"],
         "people": float(_table([[turn["people"] for turn in of_round] for of_round in turns]).mean()),
-        "energy": _energy(turns, float(end_to_end.mean())),
+        "energy": _energy(turns, end_to_end.mean(axis=1)),
         "unsteady": whole["spread"] is not None and whole["spread"] > UNSTEADY_SPREAD,
         "samples": {
             "end_to_end": _flat(end_to_end),
@@ -113,16 +113,25 @@ def _stage(turn: Result, name: str) -> list[float]:
     return values
 
 
-def _energy(turns: list[list[Result]], frame_ms: float) -> dict[str, dict[str, float]]:
+def _energy(turns: list[list[Result]], frame_ms: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
     """Return watts over all turns of a contender, and joules a frame: those watts for as long as a frame takes.
 
     Not the joules divided by the frames: a turn also decodes the frames in between and runs its first one twice.
+
+    Args:
+        turns: of each round.
+        frame_ms: mean milliseconds of a frame in each round.
     """
-    flat = [turn for of_round in turns for turn in of_round]
-    found = {}
-    for sensor in sorted(set.intersection(*(set(turn["energy"]) for turn in flat))):
-        watts = sum(turn["energy"][sensor] for turn in flat) / sum(turn["wall"] for turn in flat)
-        found[sensor] = {"joules_per_frame": watts * frame_ms / 1e3, "watts": watts}
+    found: dict[str, dict[str, Any]] = {}
+    for sensor in sorted(set.intersection(*(set(turn["energy"]) for of_round in turns for turn in of_round))):
+        joules = np.array([sum(turn["energy"][sensor] for turn in of_round) for of_round in turns])
+        seconds = np.array([sum(turn["wall"] for turn in of_round) for of_round in turns])
+        watts = float(joules.sum() / seconds.sum())
+        found[sensor] = {
+            "joules_per_frame": watts * float(frame_ms.mean()) / 1e3,
+            "watts": watts,
+            "joules": summary((joules / seconds * frame_ms / 1e3)[:, None]),
+        }
     return found
 
 
