@@ -82,15 +82,16 @@ def visit(threads: int, integer: bool, cache: int | None, seconds: float) -> Cei
         threads: of one run; 0 is one a physical core.
         integer: whether the network has products of integers.
         cache: bytes of the last-level cache, see `last_level_cache`.
-        seconds: for each probe, about.
+        seconds: for each probe, about; four times that for each product.
     """
 
-    def take(made: Iterable[Probe]) -> list[Samples]:
-        return [probes.sample(probe, seconds) for probe in made]
+    def take(made: Iterable[Probe], times: int = 1) -> list[Samples]:
+        return [probes.sample(probe, times * seconds) for probe in made]
 
+    # Most floors hang on the products, and few runs of them fit in a moment without other work.
     return Ceilings(
-        take(probes.multiplying(threads, integer=False)),
-        take(probes.multiplying(threads, integer=True)) if integer else [],
+        take(probes.multiplying(threads, integer=False), 4),
+        take(probes.multiplying(threads, integer=True), 4) if integer else [],
         {size: take(probes.streaming(threads, size)) for size in sizes(cache)},
         probes.sample(probes.calling(threads), seconds),
         cache,

@@ -26,7 +26,8 @@ _FIGURES = {"roof": "Stages below the ceilings", "floors": "Time over the floor"
 _METHODS = (
     (
         "Operations",
-        "A multiply-add counts as two, padding included; what is no matrix product as one operation a result. From the "
+        "A multiply-add counts as two, padding included; what is no matrix product as one operation a result; pooling "
+        "of regions as one sample a bin where the boxes decide how many it takes, so its floor is generous. From the "
         "shapes that the nodes had, without the channels that ONNX Runtime adds to fill its registers.",
     ),
     (
