@@ -11,6 +11,7 @@ import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+A4 = 703  # CSS pixels between the margins of the page
 # Elements that stick out of the window and are in nothing that scrolls.
 _OUTSIDE = """() => [...document.querySelectorAll("body *")].filter(element => {
     const box = element.getBoundingClientRect();
@@ -62,5 +63,8 @@ def test_the_page_stands_alone_and_fits(chromium: Any, rendered: Path, width: in
         assert {"ink": ink, "series": series, "panel": panel} == (light if scheme == "light" else dark)
         letters = page.evaluate("document.querySelector('figure svg[role=img] text').getBoundingClientRect().height")
         assert letters >= 11  # pixels of a line: readable on a phone
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": A4, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= A4
     finally:
         context.close()

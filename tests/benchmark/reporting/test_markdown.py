@@ -13,7 +13,7 @@ from gcpose_trt.benchmark.reporting.markdown import escape, render_markdown
 from gcpose_trt.benchmark.reporting.view import View
 from gcpose_trt.benchmark.reporting.words import DASH, clean, figure, interval
 from tests.benchmark.reporting.conftest import fresh_report
-from tests.benchmark.samples import MOBILE, MOBILE_INT8, MOVENET, contender_of
+from tests.benchmark.samples import MOBILE, MOBILE_INT8, MOVENET, R50, RTMLIB, contender_of
 
 
 def rendered(report: dict[str, Any]) -> str:
@@ -72,10 +72,13 @@ def test_who_was_left_out_stands_with_the_reason() -> None:
     report["people"][MOVENET.id] = {"left_out": "it cannot be made to look at so many people"}
     report["throughput"][MOVENET.id]["left_out_cases"] = {"batch 8": "out of memory"}
     text = rendered(report)
-    assert "| rtmlib | skipped | no weights at rtmo-s.onnx; give them with --weights rtmlib=PATH |" in text
-    assert "| r50 fp32 | failed | the process was killed (signal 9), most likely out of memory |" in text
-    assert "| movenet | people: left out | it cannot be made to look at so many people |" in text
-    assert "| movenet | throughput, batch 8: left out | out of memory |" in text
+    assert (
+        f"| {escape(RTMLIB.label)} | skipped | no weights at rtmo-s.onnx; give them with --weights rtmlib=PATH |"
+        in text
+    )
+    assert f"| {R50.label} | failed | the process was killed (signal 9), most likely out of memory |" in text
+    assert f"| {escape(MOVENET.label)} | people: left out | it cannot be made to look at so many people |" in text
+    assert f"| {escape(MOVENET.label)} | throughput, batch 8: left out | out of memory |" in text
 
 
 def test_a_partial_run_says_so_in_bold() -> None:
@@ -89,8 +92,14 @@ def test_unsteady_times_are_marked() -> None:
     report = fresh_report(unsteady=True)
     spread = f"{100 * report['latency'][MOVENET.id]['end_to_end']['spread']:.1f} %"
     text = rendered(report)
-    assert row(text, "Time a frame, end to end and network only", "movenet")["end to end: spread"] == f"**{spread}**"
-    assert f"> **Unsteady:** The same frames took times that differ by more than 10 % with movenet ({spread})." in text
+    assert (
+        row(text, "Time a frame, end to end and network only", escape(MOVENET.label))["end to end: spread"]
+        == f"**{spread}**"
+    )
+    assert (
+        f"> **Unsteady:** The same frames took times that differ by more than 10 % with {MOVENET.label} ({spread})."
+        in text
+    )
     assert "Unsteady" not in rendered(fresh_report())
 
 

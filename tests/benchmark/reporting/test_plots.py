@@ -74,7 +74,7 @@ def test_pictures_say_what_was_measured(charts: dict[str, list[Chart]]) -> None:
     report = fresh_report()
     of = report["latency"][MOBILE.id]["end_to_end"]
     assert f"mobile fp32: median {of['median']:.1f}, p99 {of['p99']:.0f} ms" in described(charts["latency"][0])
-    assert "movenet: " in described(charts["throughput"][0])
+    assert f"{MOVENET.label}: " in described(charts["throughput"][0])
     slowest = report["people"][MOBILE.id]["total"][-1]["median"]
     assert f"10: {slowest:.0f}" in described(charts["people"][0])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shutil
@@ -14,9 +13,10 @@ import numpy as np
 import pytest
 
 from gcpose_trt.assets import SAMPLE
-from gcpose_trt.benchmark.reporting import command, render
+from gcpose_trt.benchmark.reporting import render
 from gcpose_trt.benchmark.reporting.samples import draw_samples
 from gcpose_trt.benchmark.reporting.view import View
+from gcpose_trt.cli import main
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 from gcpose_trt.pose.drawing import draw_poses
 from gcpose_trt.pose.types import PoseFrame
@@ -86,17 +86,13 @@ def test_the_command_renders_a_stored_report_again(
     shutil.copytree(rendered / "samples", tmp_path / "samples")
     (tmp_path / "samples" / "frame-000007-contender-9.jpg").write_bytes(b"of an earlier report")
     (tmp_path / "samples" / "mine.jpg").write_bytes(b"somebody's own")
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    assert command.run(parser.parse_args([str(tmp_path)])) == 0
+    assert main(["benchmark", "report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "report.md"), str(tmp_path / "report.html")]
     assert "**PARTIAL**" in (tmp_path / "report.md").read_text()
     assert len(list((tmp_path / "samples").iterdir())) == 9
     assert (tmp_path / "samples" / "mine.jpg").exists()
 
 
-def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    with pytest.raises(GcposeError, match="no benchmark report at"):
-        command.run(parser.parse_args([str(tmp_path)]))
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "report", str(tmp_path)]) == 2
+    assert "no benchmark report at" in capsys.readouterr().err
