@@ -56,9 +56,13 @@ class ContenderSpec:
 
     @property
     def label(self) -> str:
-        """What people read: "mobile int8 @448"; never a folder of the machine."""
-        name = (self.peer.removesuffix(".py") or self.model.rstrip("/")).rsplit("/", 1)[-1]
-        parts = [name]
+        """What people read: "mobile int8 @448", "ultralytics yolo11n-pose"; never a folder of the machine."""
+        model, peer = (words.rstrip("/").rsplit("/", 1)[-1] for words in (self.model, self.peer.removesuffix(".py")))
+        if peer:
+            # Weights that bear the peer's name say enough; others tell two of the same peer apart.
+            model = model.rsplit(".", 1)[0]
+            model = (model if peer in model else f"{peer} {model}").strip()
+        parts = [model]
         if self.backend not in ("", "auto", "onnxruntime"):
             parts.append(self.backend)
         if self.precision:

@@ -52,9 +52,11 @@ def parse(text: str, threads: int | None = None) -> ContenderSpec:
 
 def bare(text: str) -> str:
     """Return a peer's words without folders of this machine."""
-    head, *rest = text.split(",")
-    peer, equals, model = head.partition("=")
-    return ",".join([f"{Path(peer).name}{equals}{Path(model).name}", *rest])
+    words = []
+    for word in text.split(","):
+        name, equals, value = word.partition("=")
+        words.append(f"{Path(name).name}{equals}{Path(value).name}")
+    return ",".join(words)
 
 
 def known() -> list[str]:

@@ -14,8 +14,8 @@ from gcpose_trt.pose.types import PoseFrame
 
 MOBILE = ContenderSpec("mobile", precision="fp32", threads=2)
 MOBILE_INT8 = ContenderSpec("mobile", precision="int8", size="448", threads=2)
-MOVENET = ContenderSpec("movenet_multipose.onnx", peer="movenet", threads=2)
-RTMLIB = ContenderSpec("rtmo-s.onnx", peer="rtmlib", threads=2)
+MOVENET = ContenderSpec("movenet.onnx", peer="movenet", threads=2)
+RTMLIB = ContenderSpec("rtmlib.onnx", peer="rtmlib", threads=2)
 R50 = ContenderSpec("r50", precision="fp32", threads=2)
 MEASURED = (MOBILE, MOBILE_INT8, MOVENET)
 ROUNDS, FRAMES = 5, 40

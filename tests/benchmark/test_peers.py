@@ -25,6 +25,19 @@ def test_words_of_a_peer(fake: str) -> None:
         options={"colour": "red"},
     )
     assert peers.bare(f"{path}=/a/w.onnx,size=448") == "fake_peer.py=w.onnx,size=448"
+    assert peers.bare("rtmlib=/a/pose.onnx,detector=/b/people.onnx") == "rtmlib=pose.onnx,detector=people.onnx"
+
+
+@pytest.mark.parametrize(
+    ("peer", "weights", "label"),
+    [
+        ("movenet", "/a/movenet-multipose.onnx", "movenet-multipose"),
+        ("ultralytics", "b/yolo11n-pose.pt", "ultralytics yolo11n-pose"),
+        ("/c/mine.py", "", "mine"),
+    ],
+)
+def test_labels_tell_peers_apart(peer: str, weights: str, label: str) -> None:
+    assert ContenderSpec(weights, peer=peer, backend="").label == label
 
 
 def test_peers_without_weights() -> None:
