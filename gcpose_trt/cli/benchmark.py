@@ -96,8 +96,10 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _render_partial(output, settings)
         raise
+    print(output / "report.json")
     for path in render(report, output, Path(settings.clip) if settings.clip else None):
-        print(path)
+        if path.suffix != ".jpg":  # they lie beside, and are in the page
+            print(path)
     return 0
 
 

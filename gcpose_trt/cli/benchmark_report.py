@@ -6,6 +6,30 @@ Nothing is measured. Sample frames need the clip: the one that comes with the pa
 Exit code 0: written; 2: bad input, or matplotlib is missing (report.md is written all the same).
 """
 
-from gcpose_trt.benchmark.reporting.command import add_arguments, run
+from __future__ import annotations
 
-__all__ = ["add_arguments", "run"]
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `gcpose-trt benchmark report`."""
+    parser.add_argument("report", type=Path, metavar="FOLDER", help="folder with report.json, or a report.json")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: beside the report)")
+    parser.add_argument(
+        "--clip", type=Path, metavar="PATH", help="what was measured, for the sample frames (default: the sample clip)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files and print their paths."""
+    from gcpose_trt.benchmark.reading import read_report
+    from gcpose_trt.benchmark.reporting import render
+
+    report = read_report(args.report)
+    folder = args.output or (args.report if args.report.is_dir() else args.report.parent)
+    for path in render(report, folder, args.clip):
+        # One line a file that people open; the pictures lie beside them.
+        if path.suffix != ".jpg":
+            print(path)
+    return 0

@@ -32,7 +32,7 @@ def machine(view: View) -> str:
         parts.append(clean(look(gpu, "name") or plain(gpu), 80))
     jetson = look(known, "jetson")
     if jetson:
-        parts.append(clean(look(jetson, "board") or plain(jetson), 80))
+        parts.append(clean(look(jetson, "name") or plain(jetson), 80))
     mode = look(known, "power_mode")
     if mode:
         parts.append(f"power mode {clean(look(mode, 'name') or plain(mode), 40)}")
