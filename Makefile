@@ -1,5 +1,6 @@
 # make demo   skeletons on the sample clip, from nothing but Python 3.10+ and make
 # make test   the test suite        make lint / make types   ruff / mypy
+# make benchmark   two minutes: how fast the shipped model is on this machine
 # make clean  remove everything that these made
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/gcpose-trt demo --output $(CURDIR)/output/demo.mp4 --jsonl $(CURDIR)/output/demo.jsonl
@@ -23,6 +24,9 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy gcpose_trt
+
+benchmark: $(VENV)/.installed-dev
+	$(BIN)/gcpose-trt benchmark quick --fresh --output $(CURDIR)/output/benchmark
 
 clean:
 	rm -rf $(VENV) build dist output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
