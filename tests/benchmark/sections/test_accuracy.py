@@ -61,6 +61,16 @@ def test_who_knows_everybody_has_all_of_it(data: dict[str, str], pictures: Path)
     assert fleet.ended == fleet.started
 
 
+def test_doubtful_people_of_peers_count_on_their_own_scale(data: dict[str, str], pictures: Path) -> None:
+    """What is unlikely by our scores may be worth keeping by theirs."""
+    plan = plan_with(data, pictures)
+    spec = replace(plan.contenders[0], peer="somebody")
+    plan = replace(plan, cases=(replace(plan.cases[0], spec=spec),))
+    fleet = Hangar({"a": Knowing})
+    assert accuracy.assemble(plan, run_all(accuracy, plan, fleet))[spec.id]["min_score"] == 0.01
+    assert [member.spec.min_score for member in fleet.started] == [0.01]
+
+
 def test_the_first_images_only(data: dict[str, str], pictures: Path) -> None:
     """As `gcpose-trt eval --max-images`."""
     plan = plan_with(data, pictures, max_images=1)
