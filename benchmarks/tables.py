@@ -25,6 +25,7 @@ from gcpose_trt.benchmark.reporting.markdown import escape, table_lines
 from gcpose_trt.benchmark.reporting.table import Column, Row, Table
 from gcpose_trt.benchmark.reporting.view import Entry, View, median
 from gcpose_trt.benchmark.reporting.words import DASH, look, number
+from gcpose_trt.benchmark.schema import UNSTEADY_SPREAD
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write
 
@@ -86,6 +87,10 @@ def _where(view: View) -> str:
         parts.append(f"{threads.pop()} threads each")
     if len(images) == 1:
         parts.append(f"AP on {images.pop()} images")
+    spreads = [number(look(record, "end_to_end", "spread")) for _, record in view.of("latency")]
+    most = max((spread for spread in spreads if spread is not None), default=0.0)
+    if most > UNSTEADY_SPREAD:
+        parts.append(f"unsteady: the same frame's times lie up to {most:.0%} apart (quartiles)")
     return ", ".join([*parts, headline.when(view), f"commit {view.get('commit')}"])
 
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gcpose_trt.cli import COMMANDS
 from tests.support.clips import read_clip
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -131,9 +132,10 @@ def test_every_option_of_the_readme_exists() -> None:
             words = line.split()
             if "gcpose-trt" not in words[:1] or len(words) < 2:
                 continue
-            done = subprocess.run([*COMMAND, words[1], "--help"], capture_output=True, text=True, check=True)
+            command = words[1:3] if " ".join(words[1:3]) in COMMANDS else words[1:2]
+            done = subprocess.run([*COMMAND, *command, "--help"], capture_output=True, text=True, check=True)
             for option in re.findall(r"(?<!\S)--[a-z-]+", line):
-                assert option in done.stdout, f"README.md line {block.line}: {words[1]} has no {option}"
+                assert option in done.stdout, f"README.md line {block.line}: {' '.join(command)} has no {option}"
 
 
 @pytest.mark.slow
@@ -163,6 +165,7 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     assert (here / "walk_poses.mp4").stat().st_size > 1000
     assert len((here / "walk.jsonl").read_text().splitlines()) >= 30
     assert json.loads((here / "ap.json").read_text())["images"] == 2
+    assert json.loads((here / "report/report.json").read_text())["complete"] is True
 
 
 def environment() -> dict[str, str]:

@@ -11,11 +11,14 @@ Exit code 0: measured; 2: bad input, or nothing could be measured; 130: interrup
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcpose_trt.cli.arguments import positive_int
+from gcpose_trt.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from gcpose_trt.benchmark.plan import Settings
@@ -90,16 +93,19 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         return _show_plan(settings)
     output = args.output or Path(f"benchmark-{settings.name}")
+    plots = importlib.util.find_spec("matplotlib") is not None
+    if not plots:
+        _say("there will be no report.html, only report.md; for the page: pip install 'gcpose-trt[benchmark]'")
     try:
         with terminable():
             report = run_benchmark(settings, output, fresh=args.fresh, arguments=_words(), say=_say, progress=True)
     except KeyboardInterrupt:
         _render_partial(output, settings)
         raise
-    print(output / "report.json")
-    for path in render(report, output, Path(settings.clip) if settings.clip else None):
-        if path.suffix != ".jpg":  # they lie beside, and are in the page
-            print(path)
+    with contextlib.suppress(*([] if plots else [MissingDependencyError])):  # that was said above
+        render(report, output, Path(settings.clip) if settings.clip else None)
+    for kind in ("json", "md", *(["html"] if plots else [])):
+        print(output / f"report.{kind}")
     return 0
 
 

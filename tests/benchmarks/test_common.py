@@ -22,12 +22,12 @@ def test_statistics() -> None:
 
 
 def test_record_says_where_it_was_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    arguments = ["/somewhere/benchmarks/memory.py", "--json", "results/a.json", "--movenet", "/home/me/secret/m.onnx"]
+    arguments = ["/somewhere/benchmarks/soak.py", "--json", "results/a.json", "--movenet", "/home/me/secret/m.onnx"]
     monkeypatch.setattr("sys.argv", arguments)
     common.write(tmp_path / "a.json", common.record({"ratio": 1.5}))
     document = json.loads((tmp_path / "a.json").read_text())
     assert document["ratio"] == 1.5
-    assert document["command"] == "python -m benchmarks.memory --json results/a.json --movenet m.onnx"
+    assert document["command"] == "python -m benchmarks.soak --json results/a.json --movenet m.onnx"
     assert document["machine"]["cores"] >= 1
     assert document["machine"]["cpu"]
     assert document["versions"]["onnxruntime"]

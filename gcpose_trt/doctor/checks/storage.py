@@ -10,7 +10,7 @@ from gcpose_trt.doctor.machine import JETSON, Situation
 from gcpose_trt.doctor.probe import Probe
 
 _GIB, _MIB = 1 << 30, 1 << 20
-# The demo takes 464 MiB at its peak (benchmarks/results/memory.json); an engine is built in about 2 GiB.
+# The demo with files and page takes 354 MiB at its peak (benchmarks/results/soak.json); an engine is built in 2 GiB.
 _DEMO, _ENGINE = 512 * _MIB, 2 * _GIB
 _DISK_LOW, _DISK_FULL = 2 * _GIB, 100 * _MIB
 
