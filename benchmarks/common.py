@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt import __version__
+from gcpose_trt.benchmark.surroundings import commit
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.evaluation.report import installed_versions
 from gcpose_trt.files import atomic_write
@@ -81,21 +81,6 @@ def command_line() -> str:
     module = f"benchmarks.{Path(sys.argv[0]).stem}"
     arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return " ".join(["python -m", module, *arguments])
-
-
-def commit() -> str:
-    """Return the commit of the working tree, with "-dirty" where tracked files differ from it."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def cpu_model() -> str:
