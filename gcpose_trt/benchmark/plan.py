@@ -15,6 +15,7 @@ from gcpose_trt.benchmark.contender import ContenderSpec
 from gcpose_trt.benchmark.obstacles import has_gpu, obstacle
 from gcpose_trt.benchmark.schema import SECTIONS, TIMED_FRAMES
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.backends.opening import BACKENDS, PRECISIONS
 
 DEFAULT = "default"  # of a precision or a size: the model's own
 _PATHS = ("models", "clip", "images", "annotations")
@@ -74,9 +75,10 @@ class Settings:
         for name, least in (("people", 0), ("batches", 1), ("streams", 1)):
             if any(value < least for value in getattr(self, name)):
                 raise GcposeError(f"{name} has {min(getattr(self, name))}; choose whole numbers of at least {least}")
-        unknown = [name for name in self.sections if name not in SECTIONS]
-        if unknown:
-            raise GcposeError(f"no section is called {unknown[0]!r}; choose from {', '.join(SECTIONS)}")
+        for name, known in (("sections", SECTIONS), ("backends", BACKENDS), ("precisions", (DEFAULT, *PRECISIONS))):
+            unknown = [word for word in getattr(self, name) if word not in known]
+            if unknown:
+                raise GcposeError(f"no {name[:-1]} is called {unknown[0]!r}; choose from {', '.join(known)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values without folders of this machine, so that two machines' settings can be compared."""

@@ -105,6 +105,8 @@ def test_a_plan_measures_nothing(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["qiuck"], "no suite is called 'qiuck'; choose from accuracy, cpu, gpu, jetson, quick"),
         (["--peers", "movnet=x.onnx"], "no peer is called 'movnet'"),
         (["--sections", "speed"], "no section is called 'speed'"),
+        (["--precisions", "int9"], "no precision is called 'int9'; choose from default, fp32, fp16, int8"),
+        (["--backends", "tensorflow"], "no backend is called 'tensorflow'"),
         (["--clip", "/nowhere.mp4"], "no file /nowhere.mp4"),
         (["--people", "-1"], "not a whole number of at least 0"),
         (["--rounds", "0"], "not a whole number of at least 1"),
