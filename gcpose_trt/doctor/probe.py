@@ -212,7 +212,7 @@ class Probe:
         for line in lines:
             requirement, _, marker = line.partition(";")
             match = re.match(r"([\w.-]+)\s*(.*)", requirement.strip())
-            if match and "extra" not in marker:
+            if match and "extra" not in marker and _for_this_python(marker):
                 found.append((match[1].lower(), match[2].strip("() ")))
         return found
 
@@ -258,3 +258,12 @@ def _give_up(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(0.5)
+
+
+def _for_this_python(marker: str) -> bool:
+    """Whether a requirement with this marker is one for the Python that runs; our own markers are of this form only."""
+    match = re.search(r"""python_version\s*(<|>=)\s*["'](\d+)\.(\d+)["']""", marker)
+    if match is None:
+        return True
+    older = sys.version_info[:2] < (int(match[2]), int(match[3]))
+    return older == (match[1] == "<")

@@ -99,8 +99,15 @@ def test_modules_are_found_without_importing_them() -> None:
     assert probe.module("no_such_module") is None
     assert probe.packages()["numpy"]
     names = [name for name, _ in probe.requirements()]
-    assert names == ["numpy", "opencv-python-headless", "onnxruntime", "av", "tqdm"]  # and nothing of the extras
+    expected = ["numpy", "opencv-python-headless", "onnxruntime", "av", "tqdm"]  # and nothing of the extras
+    assert names == expected + (["tomli"] if sys.version_info < (3, 11) else [])
     assert probe.interpreter().executable == sys.executable
+
+
+def test_requirements_for_other_pythons_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["a>=1", 'b; python_version < "3.0"', 'c>=2; python_version >= "3.0"', "d; extra == 'x'"]
+    monkeypatch.setattr("gcpose_trt.doctor.probe.metadata.requires", lambda name: lines)
+    assert Probe().requirements() == [("a", ">=1"), ("c", ">=2")]
 
 
 MAPS = """\

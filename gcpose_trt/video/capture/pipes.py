@@ -19,6 +19,7 @@ from gcpose_trt.video.capture.y4m import Y4mReader
 
 _PATIENCE_S = 0.7  # for a program to end by itself: a Jetson's camera service does not like being cut off
 _POLL_S = 0.25
+_LAST_WORDS_S = 5.0  # for a program whose pictures have ended to exit, and for its words to be read, on a busy machine
 
 
 class PipeDevice:
@@ -58,6 +59,7 @@ class PipeDevice:
         self._reader = Y4mReader(self._receive)
         try:
             if not self._reader.read_header():
+                self._exit_code()  # what it says of the reason may come after the end of its pictures
                 raise GcposeError(f"{shown} ended at once{self._reason()}; {self._remedy}")
         except BaseException:
             self.release()
@@ -111,7 +113,7 @@ class PipeDevice:
 
     def _exit_code(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_PATIENCE_S)
+            return self._process.wait(_LAST_WORDS_S)
         return None
 
     def _listen(self) -> None:
@@ -123,7 +125,7 @@ class PipeDevice:
 
     def _reason(self) -> str:
         if self._process.poll() is not None:
-            self._listener.join(_PATIENCE_S)
+            self._listener.join(_LAST_WORDS_S)
         # GStreamer's first error is followed by where in its source that was found, and by what failed because of it.
         told = [words for words in self._words if words.startswith(("ERROR", "WARNING: erroneous"))]
         words = told[:1] or list(self._words)[-1:]
