@@ -160,21 +160,20 @@ def _compile(plan: Plan, scratch: Path, jobs: int, verbose: bool) -> Path:
     names = sources.library_sources(plan.interface)
     objects = [scratch / (name.replace("/", "_") + ".o") for name in names]
     compilers = _Compilers(scratch, verbose)
-    with (
-        tqdm(total=len(names) + 1, desc="plugins", unit="file", disable=verbose) as bar,
-        concurrent.futures.ThreadPoolExecutor(jobs) as pool,
-    ):
-        tasks = [
-            pool.submit(compilers.call, plan.compile_command(name, place))
-            for name, place in zip(names, objects, strict=True)
-        ]
+    linked = scratch / library.LIBRARY_NAME
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        # From the first compiler on: Ctrl-C may come while the others are still being handed in.
         try:
-            for task in concurrent.futures.as_completed(tasks):
-                task.result()
+            tasks = [
+                pool.submit(compilers.call, plan.compile_command(name, place))
+                for name, place in zip(names, objects, strict=True)
+            ]
+            with tqdm(total=len(names) + 1, desc="plugins", unit="file", disable=verbose) as bar:
+                for task in concurrent.futures.as_completed(tasks):
+                    task.result()
+                    bar.update()
+                compilers.call(plan.link_command(objects, linked))
                 bar.update()
-            linked = scratch / library.LIBRARY_NAME
-            compilers.call(plan.link_command(objects, linked))
-            bar.update()
         except BaseException:
             compilers.stop()
             pool.shutdown(cancel_futures=True)

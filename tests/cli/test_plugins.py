@@ -203,11 +203,15 @@ def test_interrupted_build_leaves_nothing(include: Path, tmp_path: Path) -> None
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "TMPDIR": str(scratch)}
     )
-    while not (tmp_path / "started").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    _, shown = process.communicate(timeout=30)
+    try:
+        while not (tmp_path / "started").exists():
+            assert process.poll() is None
+            time.sleep(0.001)  # Ctrl-C may come as soon as there is one compiler
+        os.killpg(process.pid, signal.SIGINT)
+        _, shown = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 130
     assert shown.strip().splitlines()[-1].startswith("gcpose-trt: error: interrupted")
     assert "Traceback" not in shown
