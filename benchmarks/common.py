@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt import __version__
+from gcpose_trt.benchmark.environment import processor
 from gcpose_trt.benchmark.surroundings import commit
+from gcpose_trt.doctor.probe import Probe
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.evaluation.report import installed_versions
 from gcpose_trt.files import atomic_write
@@ -62,7 +64,11 @@ def record(measured: dict[str, Any]) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": command_line(),
         "commit": commit(),
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "cpu": processor.model(Probe()) or platform.machine(),
+            "cores": os.cpu_count(),
+            "load_before": round(os.getloadavg()[0], 2),
+        },
         "versions": {"gcpose-trt": __version__, "python": platform.python_version(), **installed_versions()},
         **measured,
     }
@@ -81,16 +87,6 @@ def command_line() -> str:
     module = f"benchmarks.{Path(sys.argv[0]).stem}"
     arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return " ".join(["python -m", module, *arguments])
-
-
-def cpu_model() -> str:
-    """Return the processor's name as Linux gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def read_frames(clip: Path, count: int) -> list[NDArray[np.uint8]]:

@@ -67,18 +67,23 @@ def look_at(path: str | os.PathLike[str] | None, wanted: int) -> Clip:
                 height, width = frame.image.shape[:2]
             count += 1
     chosen = np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
-    return Clip(name, width, height, tuple(chosen.tolist()), _digest(Path(name)))
+    return Clip(name, width, height, tuple(chosen.tolist()), digest(Path(name)))
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
+def digest(path: Path) -> str:
+    """Return the sha256 of a file, or of a folder's images with their names, in hexadecimal.
+
+    Raises:
+        GcposeError: it cannot be read.
+    """
+    found = hashlib.sha256()
     try:
-        if path.is_file():
-            digest.update(path.read_bytes())
-        else:
+        if path.is_dir():
             for file in list_images(path):
-                digest.update(f"{file.name}\0".encode())
-                digest.update(file.read_bytes())
+                found.update(f"{file.name}\0".encode())
+                found.update(file.read_bytes())
+        else:
+            found.update(path.read_bytes())
     except OSError as error:
         raise GcposeError(f"cannot read {path} ({error.strerror}); check its permissions") from error
-    return digest.hexdigest()
+    return found.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,11 +167,6 @@ def contenders(settings: Settings) -> list[ContenderSpec]:
     ]
     theirs = [peers.parse(text, settings.threads) for text in settings.peers]
     return list({spec.id: spec for spec in (*ours, *theirs)}.values())
-
-
-def setting_names() -> dict[str, Any]:
-    """Return the type of each setting as it is annotated, by name."""
-    return {field.name: field.type for field in fields(Settings)}
 
 
 def _notes(asked: Settings, resolved: Settings) -> list[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import groupby
+from pathlib import Path
 
 from gcpose_trt.benchmark.reporting.plots.canvas import Chart
 from gcpose_trt.benchmark.reporting.samples import Sample
@@ -130,3 +133,24 @@ def picture(sample: Sample) -> str:
 
 def _people(sample: Sample) -> str:
     return plural(sample.people, "person", "people")
+
+
+def head(title: str) -> str:
+    """Return what stands in a page's head: its title and style, and a policy by which it can load and run nothing.
+
+    Whatever a report may hold: only the style with this digest and pictures inside of the page are let through.
+    """
+    css = _css()
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return (
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><meta name="generator" content="gcpose-trt">'
+        f"<title>{escape(title)}</title><style>{css}</style>"
+    )
+
+
+@cache
+def _css() -> str:
+    return (Path(__file__).parent / "page.css").read_text(encoding="utf-8")

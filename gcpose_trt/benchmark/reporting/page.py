@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from itertools import groupby
-from pathlib import Path
 
 from gcpose_trt.benchmark.reporting import headline, tables
-from gcpose_trt.benchmark.reporting.markup import escape, figures, name, picture, table
+from gcpose_trt.benchmark.reporting.markup import escape, figures, head, name, picture, table
 from gcpose_trt.benchmark.reporting.methods import methods
 from gcpose_trt.benchmark.reporting.notices import notices
 from gcpose_trt.benchmark.reporting.plots.canvas import Chart
@@ -36,29 +32,12 @@ def render_html(view: View, charts: Charts, samples: Sequence[Sample]) -> str:
         f'<section id="{key}" aria-labelledby="{key}-head"><h2 id="{key}-head">{escape(title)}</h2>{body}</section>'
         for key, title, body in sections
     )
+    heading = head(f"{headline.title(view)}, {headline.machine(view)}")
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>{_head(view)}</head>\n<body>\n{_header(view)}\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>{heading}</head>\n<body>\n{_header(view)}\n'
         f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main>{_notices(view)}{_tiles(view)}{bodies}</main>\n'
         "</body>\n</html>\n"
     )
-
-
-def _head(view: View) -> str:
-    css = _css()
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    # Whatever a report may hold, the page can load nothing and run nothing.
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="generator" content="gcpose-trt">'
-        f"<title>{escape(headline.title(view))}, {escape(headline.machine(view))}</title><style>{css}</style>"
-    )
-
-
-@cache
-def _css() -> str:
-    return (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 def _header(view: View) -> str:

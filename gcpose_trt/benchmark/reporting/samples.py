@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.assets import SAMPLE
+from gcpose_trt.benchmark.clip import digest
 from gcpose_trt.benchmark.reporting.view import Entry, View
 from gcpose_trt.benchmark.reporting.words import look, number
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.drawing import draw_poses
 from gcpose_trt.pose.types import PoseFrame
-from gcpose_trt.video.images import list_images
 from gcpose_trt.video.sources import open_source
 
 Image = NDArray[np.uint8]
@@ -123,25 +122,6 @@ def _clip(view: View, clip: Path | None) -> Path | None:
             raise GcposeError(f"{clip} is not the clip that was measured; give the same one, or leave --clip out")
         return clip
     return SAMPLE if SAMPLE.is_file() and digest(SAMPLE) == wanted else None
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of a folder's images with their names, as `clip.sha256` of a report.
-
-    Raises:
-        GcposeError: it cannot be read.
-    """
-    found = hashlib.sha256()
-    try:
-        if path.is_dir():
-            for file in list_images(path):
-                found.update(f"{file.name}\0".encode())
-                found.update(file.read_bytes())
-        else:
-            found.update(path.read_bytes())
-    except OSError as error:
-        raise GcposeError(f"cannot read {path} ({error.strerror}); give the clip that was measured") from error
-    return found.hexdigest()
 
 
 def _frames(clip: Path, wanted: set[int]) -> dict[int, Image]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gcpose_trt.benchmark.roofline.ceilings import Ceilings
 from gcpose_trt.benchmark.roofline.counting import Call, Value, Work, count
 from gcpose_trt.benchmark.roofline.graphs import Optimised
-from gcpose_trt.benchmark.roofline.profiling import Measured, Profile
+from gcpose_trt.benchmark.roofline.profiling import Measured
 from gcpose_trt.benchmark.roofline.shapes import calls
 from gcpose_trt.benchmark.roofline.stages import STAGES
 
@@ -124,11 +124,6 @@ def analyse(graphs: Sequence[Optimised], measured: Measured, ceilings: Ceilings)
         float(np.median(np.sum([measured.profiles[graph.name].runs for graph in graphs], 0))),
         sorted(assumed),
     )
-
-
-def uses_integers(graph: Optimised, profile: Profile) -> bool:
-    """Return whether a graph has products of integers."""
-    return any(count(call).integer for call in calls(graph, profile.made, profile.feeds).values())
 
 
 def _layer(

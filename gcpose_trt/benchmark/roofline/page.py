@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from gcpose_trt.benchmark import reporting
-from gcpose_trt.benchmark.reporting.markup import escape
+from gcpose_trt.benchmark.reporting.markup import escape, head
 from gcpose_trt.benchmark.roofline.plots import legend, numbered
-from gcpose_trt.benchmark.roofline.text import ceiling_lines, headline, layer_name, number, verdict
+from gcpose_trt.benchmark.roofline.text import ceiling_lines, cells, headline, layer_name, verdict
 
 Record = Mapping[str, Any]
 _TITLES = ("nodes", "10⁶ operations", "MB", "operations a byte", "floor, ms", "measured, ms", "over floor", "bound by")
@@ -67,25 +62,9 @@ def render(record: Record, charts: Mapping[str, str], top: int) -> str:
         f"<section><h2>{escape(head)}</h2>{body}</section>" for head, body in _sections(record, charts, top)
     )
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>{_head(title)}</head>\n<body>\n<header><h1>{escape(title)}</h1>'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>{head(title)}</head>\n<body>\n<header><h1>{escape(title)}</h1>'
         f"<dl>{''.join(_facts(record))}</dl></header>\n<main>{_notices(record)}{sections}</main>\n</body>\n</html>\n"
     )
-
-
-def _head(title: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="generator" content="gcpose-trt">'
-        f"<title>{escape(title)}</title><style>{_css()}</style>"
-    )
-
-
-@cache
-def _css() -> str:
-    return (Path(reporting.__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 def _facts(record: Record) -> Iterator[str]:
@@ -144,14 +123,8 @@ def _table(what: str, rows: list[tuple[str, Record]], record: Record | None) -> 
 
 
 def _row(name: str, line: Record) -> str:
-    cells = (
-        str(line["nodes"]),
-        number((line["operations"] + line["integer_operations"]) / 1e6),
-        number(line["bytes"] / 1e6),
-        number(line["intensity"]),
-        number(line["floor_ms"]),
-        number(line["milliseconds"]),
-        number(line["over_floor"]),
-        line["bound"],
+    return (
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells(line))
+        + "</tr>"
     )
-    return f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -19,14 +19,14 @@ def format_text(record: Mapping[str, Any], top: int = 10) -> str:
     width = max(len(line["name"]) for line in [*record["stages"], record["total"]])
     width = max(width, len("stage"))
     lines.append(_row("stage", width, _COLUMNS))
-    lines += [_row(line["name"], width, _cells(line)) for line in record["stages"]]
-    lines.append(_row("sum of nodes", width, _cells(record["total"])))
+    lines += [_row(line["name"], width, cells(line)) for line in record["stages"]]
+    lines.append(_row("sum of nodes", width, cells(record["total"])))
     layers = record["layers"][:top]
     if layers:
         names = [layer_name(line) for line in layers]
         width = max(map(len, [*names, "layer"]))
         lines += ["", _row("layer", width, _COLUMNS[1:])]
-        lines += [_row(name, width, _cells(line)[1:]) for name, line in zip(names, layers, strict=True)]
+        lines += [_row(name, width, cells(line)[1:]) for name, line in zip(names, layers, strict=True)]
     lines += ["", *verdict(record)]
     if record["notes"]:
         lines += ["", *(f"note: {note}" for note in record["notes"])]
@@ -99,7 +99,8 @@ def _ceiling(title: str, samples: Mapping[str, Any], unit: float, name: str) -> 
     )
 
 
-def _cells(line: Mapping[str, Any]) -> Sequence[str]:
+def cells(line: Mapping[str, Any]) -> Sequence[str]:
+    """Return what the tables of text and page say of a LINE."""
     return (
         str(line["nodes"]),
         number((line["operations"] + line["integer_operations"]) / 1e6),
@@ -112,6 +113,6 @@ def _cells(line: Mapping[str, Any]) -> Sequence[str]:
     )
 
 
-def _row(name: str, width: int, cells: Sequence[str]) -> str:
-    *numbers, last = cells
+def _row(name: str, width: int, words: Sequence[str]) -> str:
+    *numbers, last = words
     return f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in numbers) + f"  {last}"

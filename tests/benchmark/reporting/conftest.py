@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gcpose_trt.assets import SAMPLE
+from gcpose_trt.benchmark.clip import digest
 from gcpose_trt.benchmark.reporting import render
-from gcpose_trt.benchmark.reporting.samples import digest
 from tests.benchmark.samples import MOBILE, sample_report
 
 

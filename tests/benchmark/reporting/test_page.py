@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcpose_trt.benchmark.reporting import page
+from gcpose_trt.benchmark.reporting import markup
 from gcpose_trt.benchmark.reporting.page import render_html
 from gcpose_trt.benchmark.reporting.plots import all_charts
 from gcpose_trt.benchmark.reporting.view import COLOURS, View
@@ -193,7 +193,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_written_and_drawn_can_be_told_from_its_ground(scheme: str) -> None:
-    light, dark = page._css().split("@media (prefers-color-scheme: dark)")
+    light, dark = markup._css().split("@media (prefers-color-scheme: dark)")
     colours = dict(re.findall(r"--([\w-]+): (#\w+)", light))
     if scheme == "dark":
         colours |= dict(re.findall(r"--([\w-]+): (#\w+)", dark.split("}\n}")[0]))
@@ -203,3 +203,16 @@ def test_what_is_written_and_drawn_can_be_told_from_its_ground(scheme: str) -> N
     assert contrast(colours["warn"], colours["warn-ground"]) >= 4.5
     # Lines and marks; WCAG asks 3 of what is not text.
     assert min(contrast(colours[f"c{number}"], colours["panel"]) for number in range(COLOURS)) >= 3
+
+
+def test_every_rule_of_the_style_stands_where_it_should() -> None:
+    """Conditions stand at the margin and hold plain rules: a browser drops what it cannot read without a word."""
+    css = markup._css()
+    assert css.count("{") == css.count("}")
+    for line in css.splitlines():
+        if "@media" in line:
+            assert line.startswith("@media "), line
+    depth = 0
+    for sign in re.findall("[{}]", css):
+        depth += 1 if sign == "{" else -1
+        assert 0 <= depth <= 2

@@ -98,15 +98,6 @@ def dashes(entry: Entry) -> Any:
     return _DASHES[entry.index // COLOURS % len(_DASHES)]
 
 
-def has_matplotlib() -> bool:
-    """Say whether pictures can be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 @contextmanager
 def drawing(height: float) -> Iterator[tuple[Any, Any]]:
     """Give a figure with one pair of axes, with our settings whatever the user's own are.
