@@ -21,6 +21,7 @@ OUTPUTS = {
     "Nms": ["indices", "count"],
     "GcmAttention": ["out"],
     "KeypointDecode": ["keypoints"],
+    "OksDecode": ["keypoints"],
 }
 _RANKS = {"pooled": 4, "indices": 2, "count": 1, "out": 4, "keypoints": 3}
 _INTEGERS = {"indices", "count"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray  # noqa: E402
 
 from gcpose_trt.errors import GcposeError  # noqa: E402
 from gcpose_trt.graph.functions import DOMAIN, VERSION, attach_functions, function_of  # noqa: E402
-from gcpose_trt.model import ops  # noqa: E402
+from gcpose_trt.model import CONFIGS, ops  # noqa: E402
 
 FEW = settings(max_examples=40, deadline=None)
 Array = NDArray[Any]
@@ -188,6 +189,41 @@ def test_keypoint_decode_of_small_boxes_is_exhaustive(run_op: Any) -> None:
     (keypoints,) = run_op("KeypointDecode", inputs, samples_per_cell=2, score_radius=0.0)
     expected = ops.keypoint_decode_exhaustive(*tensors(inputs)).numpy()
     np.testing.assert_allclose(keypoints, expected, atol=1e-3)
+
+
+@FEW
+@given(people=boxes(least=1, most=4), seed=st.integers(0, 99), size=st.sampled_from([3, 14, 56]), smooth=st.booleans())
+def test_oks_decode(run_op: Any, people: Array, seed: int, size: int, smooth: bool) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (len(people), 17, size, size)
+    logits = 4 * smooth_noise(rng, *shape) if smooth else 4 * rng.normal(size=shape).astype(np.float32)
+    spread = CONFIGS["mobile"].keypoint.spread
+    assert_same_joints(run_op, {"logits": logits, "boxes": people}, spread)
+
+
+@pytest.mark.parametrize(("base", "peak"), [(0.0, 1e4), (-1e4, 1e4), (1e4, 0.0), (-1e4, -1e4)])
+def test_oks_decode_of_borders_and_of_extreme_logits(run_op: Any, base: float, peak: float) -> None:
+    logits = np.full((2, 4, 56, 56), base, np.float32)
+    for joint, (row, column) in enumerate([(0, 0), (55, 0), (30, 55), (0, 17)]):
+        logits[:, joint, row, column] = peak
+    people = np.array([[3.5, -8, 83.5, 200], [10, 10, 9, 8]], np.float32)
+    spread = CONFIGS["mobile"].keypoint.spread[:4]
+    # Where all or all but one are equal many cells do alike.
+    assert_same_joints(run_op, {"logits": logits, "boxes": people}, spread, least=1.0 if peak > base else 0.0)
+
+
+def assert_same_joints(run_op: Any, inputs: dict[str, Array], spread: Sequence[float], least: float = 0.9) -> None:
+    """Body and operation agree; of cells that are equal to the last bits either is right, `least` of joints are one."""
+    (keypoints,) = run_op("OksDecode", inputs, spread=list(spread))
+    expected = ops.oks_decode(*tensors(inputs), spread=spread).numpy()
+    assert keypoints.shape == expected.shape
+    assert keypoints.dtype == np.float32
+    np.testing.assert_allclose(keypoints[..., 2], expected[..., 2], rtol=1e-4, atol=1e-6)
+    side = np.maximum(inputs["boxes"][:, 2:] - inputs["boxes"][:, :2], 1)[:, None]
+    same = (np.abs(keypoints[..., :2] - expected[..., :2]) < 1e-3 * side + 1e-3).all(-1)
+    tied = np.abs(keypoints[..., 2] / np.maximum(expected[..., 2], 1e-30) - 1) < 1e-5
+    assert (same | tied).all()
+    assert same.mean() >= least
 
 
 @pytest.mark.parametrize("radius", [0.5, 4.5])
