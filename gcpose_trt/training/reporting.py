@@ -1,4 +1,4 @@
-"""What a run tells while it goes: progress bar and TensorBoard scalars."""
+"""What a run tells while it goes: progress bar or lines, and TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gcpose_trt.errors import MissingDependencyError
+from gcpose_trt.training.progress import MIB, TimeLeft, duration, peak_memory
 
 
 class Reporter:
@@ -20,10 +23,24 @@ class Reporter:
         start: iterations done before.
         every: iterations between reports.
         active: whether this process reports.
+        seconds: what is left of a run that the clock ends.
+        device: where the run computes, whose memory is told.
     """
 
-    def __init__(self, folder: Path, *, total: int | None, start: int, every: int, active: bool) -> None:
-        self.every, self.active = every, active
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        total: int | None,
+        start: int,
+        every: int,
+        active: bool,
+        seconds: float | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.every, self.active, self.total = every, active, total
+        self._device = device or torch.device("cpu")
+        self._left = TimeLeft(total=total, start=start, seconds=seconds)
         self._sums: dict[str, float] = defaultdict(float)
         self._count = 0
         self._since = time.perf_counter()
@@ -52,17 +69,30 @@ class Reporter:
             return
         means = {name: value / self._count for name, value in self._sums.items()}
         seconds = (time.perf_counter() - self._since) / self._count
+        memory = peak_memory(self._device)
         for name, mean in means.items():
             self._writer.add_scalar(f"loss/{name}", mean, iteration)
         self._writer.add_scalar("learning_rate", learning_rate, iteration)
         self._writer.add_scalar("seconds_per_iteration", seconds, iteration)
-        shown = " ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-        self._bar.set_postfix_str(shown)
-        if self._lines:
-            line = f"iteration {iteration}: {shown} lr {learning_rate:.2e} {seconds:.2f} s"
-            print(line, file=sys.stderr, flush=True)
+        if memory is not None:
+            self._writer.add_scalar("peak_memory_mib", memory / MIB, iteration)
+        losses = " ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+        self._show(iteration, losses, learning_rate, seconds, memory)
         self._sums.clear()
         self._count, self._since = 0, time.perf_counter()
+
+    def _show(self, iteration: int, losses: str, learning_rate: float, seconds: float, memory: int | None) -> None:
+        left = self._left.after(iteration)
+        rest = [] if left is None else [f"{duration(left)} left"]
+        peak = [] if memory is None else [f"peak {memory / MIB:.0f} MiB"]
+        if self._lines:
+            number = f"iteration {iteration}" + (f" of {self.total}" if self.total is not None else "")
+            facts = ", ".join([f"lr {learning_rate:.2e}", f"{seconds:.2f} s/it", *rest, *peak])
+            print(f"{number}: {losses}, {facts}", file=sys.stderr, flush=True)
+        else:
+            # The bar itself tells the pace, and the time left of a run of known length.
+            facts = ", ".join([*(rest if self.total is None else []), *peak])
+            self._bar.set_postfix_str(f"{losses}, {facts}" if facts else losses)
 
     def scalars(self, iteration: int, values: dict[str, float]) -> None:
         """Write the results of an evaluation."""

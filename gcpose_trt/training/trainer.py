@@ -237,6 +237,8 @@ class Trainer:
             start=self.iteration,
             every=self.config.log_every,
             active=self.processes.is_main,
+            seconds=None if self.minutes is None else 60 * self.minutes - self.elapsed,
+            device=self.device,
         )
         optim.train_mode(self.model)
         with contextlib.closing(reporter), StopSignal() as stop, _out_of_memory_as_error():

@@ -97,7 +97,7 @@ def test_resuming_after_a_kill_is_exact(figures: Path, tmp_path: Path) -> None:
     assert process.stderr is not None
     # Killed right after iteration 3: its checkpoint is of iteration 2, and workers are busy with later ones.
     for line in process.stderr:
-        if line.startswith("iteration 3:"):
+        if line.startswith("iteration 3 of 6:"):
             os.killpg(process.pid, signal.SIGKILL)
             break
     assert process.wait() == -signal.SIGKILL
@@ -110,7 +110,7 @@ def test_resuming_after_a_kill_is_exact(figures: Path, tmp_path: Path) -> None:
         text=True,
     )
     lines = [line for line in resumed.stderr.splitlines() if line.startswith("iteration ")]
-    assert lines[0].startswith("iteration 3:")
+    assert lines[0].startswith("iteration 3 of 6:")
     assert len(lines) == 4
     assert_equal_weights(whole / "model.pt", killed / "model.pt")
     assert_equal_weights(whole / "last.pt", killed / "last.pt")
@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(figures: Path, tmp_path: Path) -> N
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("iteration 2:"):
+        if line.startswith("iteration 2 of "):
             break
     os.killpg(process.pid, signal.SIGINT)
     rest = process.stderr.read()
