@@ -223,6 +223,7 @@ class TrainConfig:
         ema: decay of the running average of the weights that is evaluated and shipped; 0 for none.
         workers: processes that prepare data; 0 does it in the training process.
         checkpoint_every, log_every: iterations.
+        export: a finished run also leaves `detector.onnx` and `pose.onnx`, checked against the network.
     """
 
     model: str = "mobile"
@@ -233,6 +234,7 @@ class TrainConfig:
     workers: int = 2
     checkpoint_every: int = 500
     log_every: int = 20
+    export: bool = False
     datasets: tuple[DatasetConfig, ...] = ()
     rpn: RpnConfig = field(default_factory=RpnConfig)
     box: BoxConfig = field(default_factory=BoxConfig)
