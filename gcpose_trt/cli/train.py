@@ -6,8 +6,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gcpose_trt.errors import GcposeError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from gcpose_trt.training.trainer import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     from gcpose_trt.training.config_loading import load_config
     from gcpose_trt.training.distributed import join_processes, leave_processes
+    from gcpose_trt.training.shipping import export_run, finished_run, require_packages
     from gcpose_trt.training.trainer import Trainer, rescale_schedule
 
     if args.threads is not None:
@@ -79,25 +84,38 @@ def run(args: argparse.Namespace) -> int:
         config = replace(config, schedule=rescale_schedule(config.schedule, args.iterations))
     processes = join_processes(args.device)
     try:
-        trainer = Trainer(
-            config,
-            args.data,
-            args.output,
-            init=args.init,
-            resume=args.resume,
-            minutes=args.minutes,
-            processes=processes,
-        )
-        outcome = trainer.run()
+        if config.export and processes.is_main:
+            require_packages()
+        outcome = finished_run(args.output, config, args.minutes) if args.resume and config.export else None
+        if outcome is None:
+            trainer = Trainer(
+                config,
+                args.data,
+                args.output,
+                init=args.init,
+                resume=args.resume,
+                minutes=args.minutes,
+                processes=processes,
+            )
+            outcome = trainer.run()
     finally:
         leave_processes()
     if processes.is_main:
-        if outcome.finished:
-            print(f"{outcome.iteration} iterations done; the model is {outcome.path}", file=sys.stderr)
-        else:
-            print(
-                f"gcpose-trt: stopped after {outcome.iteration} iterations and saved {outcome.path}; "
-                "the same command with --resume goes on",
-                file=sys.stderr,
-            )
+        _say(_ending(outcome))
+        # After the others were let go: they would wait for minutes.
+        if config.export and outcome.finished:
+            export_run(outcome.path, _say)
     return 0 if outcome.finished else 130
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.finished:
+        return f"{outcome.iteration} iterations done; the model is {outcome.path}"
+    return (
+        f"gcpose-trt: stopped after {outcome.iteration} iterations and saved {outcome.path}; "
+        "the same command with --resume goes on"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

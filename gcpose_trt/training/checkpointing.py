@@ -18,7 +18,7 @@ from gcpose_trt.training.config import TrainConfig
 
 FORMAT = 1
 # Settings that may change between a run and its resumption without making it another run.
-_FREE_SETTINGS = ("schedule.", "validation.", "workers", "checkpoint_every", "log_every")
+_FREE_SETTINGS = ("schedule.", "validation.", "workers", "checkpoint_every", "log_every", "export")
 
 
 def save_model(path: Path, weights: dict[str, Tensor], config: TrainConfig, **facts: Any) -> None:
