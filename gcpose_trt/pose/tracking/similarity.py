@@ -52,15 +52,26 @@ def oks(
         0, so is the similarity.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    x = a[:, None, :, 0] - b[None, :, :, 0]
-    y = a[:, None, :, 1] - b[None, :, :, 1]
-    spread = np.asarray(area, np.float64)[:, None] * _VARIANCES + np.reshape(np.asarray(blur, np.float64), (-1, 1))
-    likeness = _sane(np.exp((x * x + y * y) / (-2 * np.maximum(spread, 1e-9))[:, None]))
+    likeness = joint_similarity(a, b, area, blur)
     root = [np.sqrt(np.clip(_sane(pose[..., 2]), 0, 1)) for pose in (a, b)]
     total = root[0] @ root[1].T
     weighed = np.einsum("nj,mj,nmj->nm", root[0], root[1], likeness)
     similarity = np.divide(weighed, total, out=np.zeros_like(total), where=total > 0)
     return similarity, total / len(COCO17)
+
+
+def joint_similarity(
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    area: NDArray[np.floating],
+    blur: NDArray[np.floating] | float = 0.0,
+) -> Floats:
+    """Return the similarity of each joint, of which `oks` is the mean: (N, M, 17), 0..1, of the same arguments."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    x = a[:, None, :, 0] - b[None, :, :, 0]
+    y = a[:, None, :, 1] - b[None, :, :, 1]
+    spread = np.asarray(area, np.float64)[:, None] * _VARIANCES + np.reshape(np.asarray(blur, np.float64), (-1, 1))
+    return _sane(np.exp((x * x + y * y) / (-2 * np.maximum(spread, 1e-9))[:, None]))
 
 
 def areas(boxes: Floats) -> Floats:
