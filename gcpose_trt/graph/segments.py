@@ -14,8 +14,9 @@ import onnx
 from onnx import helper
 
 from gcpose_trt.graph.cleanup import clean
+from gcpose_trt.graph.folding import fold
 from gcpose_trt.graph.functions.attach import DOMAIN
-from gcpose_trt.graph.functions.native import strip_functions
+from gcpose_trt.graph.functions.native import PLUGINLESS, inline_native, strip_functions
 from gcpose_trt.graph.opset import lower_opset
 from gcpose_trt.graph.prepare import PEOPLE
 from gcpose_trt.graph.tensors import TensorInfo, infer
@@ -34,7 +35,8 @@ class Segment:
 
     Attributes:
         name: "backbone" (image to pyramid, priors and decoded proposals), "proposals" (those that suppression kept),
-            "box_head", "detections", "regions" (enlarged boxes, padded map), "keypoint_head" (with attention).
+            "box_head", "detections", "regions" (enlarged boxes, padded map), "keypoint_head" (with attention, and with
+            the decode where no plugin serves it).
         graph: "detector" or "pose".
         model: a graph of opset 17 whose inputs and outputs are values of the whole, under their names there.
     """
@@ -67,15 +69,27 @@ def split_for_rtx(detector: onnx.ModelProto, pose: onnx.ModelProto) -> tuple[lis
     segments: list[Segment] = []
     outside: list[str] = []
     for graph, model in (("detector", detector), ("pose", pose)):
-        parts, left = _split(graph, model)
+        parts, left = _split(graph, _inlined(model))
         segments += parts
         outside += left
     return segments, outside
 
 
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph in which nodes that have no plugin anywhere are standard ONNX."""
+    if not any(node.domain == DOMAIN and node.op_type in PLUGINLESS for node in model.graph.node):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    inline_native(copy, PLUGINLESS)
+    fold(copy)
+    return copy
+
+
 def is_outside(node: onnx.NodeProto) -> bool:
     """Return whether TensorRT-RTX cannot take a node."""
-    return (node.domain == DOMAIN and node.op_type != "GcmAttention") or node.op_type in _OUTSIDE
+    own = node.domain == DOMAIN and node.op_type not in {"GcmAttention", *PLUGINLESS}
+    return own or node.op_type in _OUTSIDE
 
 
 def _split(graph: str, model: onnx.ModelProto) -> tuple[list[Segment], list[str]]:

@@ -23,8 +23,8 @@ SIZE = (192, 256)
 NAMES = ["backbone", "proposals", "box_head", "detections", "regions", "keypoint_head"]
 
 
-def prepare(precision: str) -> PreparedGraphs:
-    return prepare_bundle("mobile", size=SIZE, batch=1, max_people=4, precision=precision, gcm="native")
+def prepare(precision: str, **options: Any) -> PreparedGraphs:
+    return prepare_bundle("mobile", size=SIZE, batch=1, max_people=4, precision=precision, gcm="native", **options)
 
 
 def frame_feeds() -> dict[str, Any]:
@@ -76,9 +76,9 @@ def test_joined_segments_compute_the_whole(precision: str, tolerance: float) -> 
         ["detector:", "MultiLevelRoiAlign"],
         ["detector:", "MultiLevelRoiAlign"],
         ["detector:", "Nms"],
+        ["pose:", "MultiLevelRoiAlign"],  # features, joints' maps, those of the image at half its size
         ["pose:", "MultiLevelRoiAlign"],
         ["pose:", "MultiLevelRoiAlign"],
-        ["pose:", "KeypointDecode"],
     ]
     feeds = frame_feeds()
     expected = run_model(prepared.detector, feeds)
@@ -109,8 +109,31 @@ def test_segments_are_plain_onnx() -> None:
         assert not segment.model.functions
         assert set(segment.inputs).isdisjoint(segment.outputs)
         nodes += len(segment.model.graph.node)
-    whole = [node for model in (prepared.detector, prepared.pose) for node in model.graph.node]
+    inlined = prepare("fp16", functions=False)
+    whole = [node for model in (inlined.detector, inlined.pose) for node in model.graph.node]
     assert nodes == sum(not is_outside(node) for node in whole)
+
+
+def test_the_decode_is_part_of_the_head_in_float32() -> None:
+    """From the logits on nothing is half, no shape is computed, and what was given keeps its node."""
+    prepared = prepare("fp16")
+    segments, _ = split_for_rtx(prepared.detector, prepared.pose)
+    (decode,) = [node for node in prepared.pose.graph.node if node.op_type == "OksDecode"]
+    head = next(segment.model for segment in segments if segment.name == "keypoint_head")
+    assert [value.name for value in head.graph.output] == ["keypoints"]
+    known = infer(head)
+    assert known["keypoints"].shape == ("people", 17, 3)
+    assert known[decode.input[0]].kind == onnx.TensorProto.FLOAT
+    behind = [decode.input[0]]
+    types = set()
+    for node in head.graph.node:
+        if set(behind).intersection(node.input):
+            behind += node.output
+            types.add(node.op_type)
+            kinds = {known[name].kind for name in [*node.input, *node.output]}
+            assert kinds <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}, node.output
+    assert {"MatMul", "ArgMax", "GatherND", "Log"} <= types
+    assert types.isdisjoint({"Shape", "Range", "NonZero"})
 
 
 @needs_rtx
