@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from gcpose_trt.cli.arguments import positive_int, score
@@ -12,6 +13,7 @@ from gcpose_trt.files import atomic_write, check_writable
 
 # AP counts the doubtful people too; cutting at the score from which they are worth showing would cost some of it.
 MIN_SCORE = 0.05
+MAX_FAILURES = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers and settings here")
     parser.add_argument("--detections", type=Path, metavar="OUT", help="write the people found here, as COCO results")
+    parser.add_argument(
+        "--failures", type=Path, metavar="DIR", help="draw the worst errors of each kind here, with an index.html"
+    )
+    parser.add_argument(
+        "--max-failures",
+        type=positive_int,
+        default=MAX_FAILURES,
+        metavar="N",
+        help="most pictures of each kind (default: %(default)s)",
+    )
     parser.add_argument(
         "--backend",
         default="auto",
@@ -59,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args)
 
     from gcpose_trt.evaluation import evaluate, load_annotations
+    from gcpose_trt.evaluation.errors import diagnose, format_errors
     from gcpose_trt.evaluation.report import format_table, record
     from gcpose_trt.runtime.estimator import PoseEstimator
 
@@ -80,17 +93,25 @@ def run(args: argparse.Namespace) -> int:
         info = estimator.info
         result = evaluate(estimator, args.images, annotations, rank=args.rank or estimator.rank, progress=True)
 
-    print(format_table(result))
+    diagnosis = diagnose(annotations, result.results, shown_from=info.min_score)
+    print(format_table(result), "", format_errors(diagnosis), sep="\n")
     if args.json is not None:
         names = ("backend", "precision", "size", "min_score", "max_people", "max_images", "threads")
         settings = {name: getattr(args, name) for name in names} | {"annotations": args.annotations.name}
         model = {"path": args.model, "name": info.model, "weights_sha256": info.weights_sha256}
         with atomic_write(args.json, "w") as stream:
-            json.dump(record(result, model=model, settings=settings), stream, indent=1)
+            numbers = record(result, model=model, settings=settings) | {"errors": diagnosis.to_dict()}
+            json.dump(numbers, stream, indent=1)
             stream.write("\n")
     if args.detections is not None:
         with atomic_write(args.detections, "w") as stream:
             json.dump(result.results, stream)
+    if args.failures is not None:
+        from gcpose_trt.evaluation.failures import write_failures
+
+        title = f"Errors of {info.model} on {args.annotations.name}"
+        count = write_failures(diagnosis, annotations, args.images, args.failures, args.max_failures, title)
+        print(f"{count} pictures of errors in {args.failures}: open {args.failures / 'index.html'}", file=sys.stderr)
     return 0
 
 
@@ -103,3 +124,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise GcposeError(f"{path} is the file of annotations; write to another file")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise GcposeError(f"--json and --detections are both {args.json}; give two files")
+    if args.failures is not None:
+        from gcpose_trt.evaluation.failures import check_folder
+
+        check_folder(args.failures)

@@ -133,10 +133,10 @@ def _frames(
 
     pairs = zip(annotations.images, paths, strict=True)
     for image, path in tqdm(pairs, total=len(paths), desc="eval", unit="image", disable=not progress):
-        yield image, _read_image(image, path)
+        yield image, read_image(image, path)
 
 
-def _read_image(image: dict[str, Any], path: Path) -> np.ndarray:
+def read_image(image: dict[str, Any], path: Path) -> np.ndarray:
     """Return the (H, W, 3) uint8 BGR pixels that the annotations were drawn on."""
     import cv2
 

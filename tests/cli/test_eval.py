@@ -29,7 +29,7 @@ class FakeEstimator(Oracle):
         super().__init__(make_document())
         self.made.append(options)
         self.rank = "box"
-        self.info = SimpleNamespace(model="mobile", weights_sha256="c0ffee")
+        self.info = SimpleNamespace(model="mobile", weights_sha256="c0ffee", min_score=0.3)
 
     def __enter__(self) -> FakeEstimator:
         return self
@@ -134,6 +134,40 @@ def test_detections_can_be_judged_again(evaluate: Run, folder: Path) -> None:
     assert [result["image_id"] for result in results] == [1, 1, 2]
 
 
+def test_errors_by_kind(evaluate: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("--json", folder / "numbers.json") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["people", "all", "good", "jitter", "swapped", "far", "off", "missed"] in rows
+    assert ["3", "3", "0", "0", "0", "0"] in rows
+    errors = json.loads((folder / "numbers.json").read_text())["errors"]
+    assert errors["people"] == {"good": 3, "jitter": 0, "swapped": 0, "far off": 0, "missed": 0}
+    assert (errors["joints"]["good"], errors["false"], errors["shown_from"]) == (51, 0, 0.3)
+
+
+def test_pictures_of_errors(
+    evaluate: Run, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ghost(self: Oracle, frame: np.ndarray) -> Any:
+        return Oracle(make_document(), ghost=True)(frame)
+
+    monkeypatch.setattr(FakeEstimator, "__call__", ghost)
+    assert evaluate("--failures", folder / "errors", "--max-failures", 2) == 0
+    names = sorted(path.name for path in (folder / "errors").iterdir())
+    assert names == ["false-001.jpg", "false-002.jpg", "index.html"]
+    out, err = capsys.readouterr()
+    assert f"2 pictures of errors in {folder / 'errors'}: open {folder / 'errors/index.html'}" in err
+    assert "Errors of mobile on annotations.json" in (folder / "errors/index.html").read_text()
+    assert "false people: 3" in out
+
+
+def test_folder_of_other_files(
+    evaluate: Run, folder: Path, made: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "holds other files" in refused(evaluate("--failures", folder / "images"), capsys)
+    assert made == [], "refused before the work"
+    assert len(list((folder / "images").iterdir())) == 3
+
+
 def test_first_images_only(evaluate: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate("--max-images", 1) == 0
     assert "1 images, 2 people" in capsys.readouterr().out
@@ -146,6 +180,7 @@ def test_first_images_only(evaluate: Run, capsys: pytest.CaptureFixture[str]) ->
         ("--min-score nan", "'nan' is not a number from 0 to 1"),
         ("--max-people 0", "'0' is not a whole number of at least 1"),
         ("--threads two", "'two' is not a whole number of at least 1"),
+        ("--max-failures 0", "'0' is not a whole number of at least 1"),
         ("--rank size", "invalid choice: 'size'"),
         ("--backend tensorflow", "invalid choice: 'tensorflow'"),
         ("--precision fp8", "invalid choice: 'fp8'"),
