@@ -2,7 +2,7 @@
 
 TensorRT 10 and later take precision from the graph alone, so what runs in FP16 is decided here, node by node:
 
-- convolutions, matrix products, RoI pooling and attention are FP16;
+- convolutions, matrix products, RoI pooling and attention are FP16, but for products of two results of islands;
 - activations, sums, pooling, resizing, padding, joining and moving data follow what they read;
 - DequantizeLinear gives FP16 and QuantizeLinear follows what it reads, so that between INT8 layers all is FP16;
 - everything else that computes in floating point is an FP32 island: image normalisation, box decoding, anchors,
@@ -129,7 +129,8 @@ def _choose(model: onnx.ModelProto, known: Mapping[str, TensorInfo], keep: set[s
         read = [node.input[slot] for slot in floating_slots(node, known) if node.input[slot] not in constants]
         may_follow = quantizes or (node.op_type in _FOLLOW and node.domain == "")
         follows = may_follow and bool(read) and half_values.issuperset(read)
-        if _always(node) or (follows and not _too_large(node, graph, known)):
+        among_islands = node.op_type == "MatMul" and len(read) > 1 and half_values.isdisjoint(read)
+        if (_always(node) and not among_islands) or (follows and not _too_large(node, graph, known)):
             half.add(index)
             half_values.update(node.output)
     _pull_back(graph, half)

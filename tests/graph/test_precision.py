@@ -17,13 +17,16 @@ from onnx import TensorProto, helper  # noqa: E402
 from gcpose_trt.errors import GcposeError  # noqa: E402
 from gcpose_trt.graph.batch_norm import fold_batch_norms  # noqa: E402
 from gcpose_trt.graph.emulation import emulate_float16  # noqa: E402
+from gcpose_trt.graph.functions import inline_native  # noqa: E402
 from gcpose_trt.graph.precision import Float16Report, to_float16  # noqa: E402
 from gcpose_trt.graph.prepare import PreparedGraphs, prepare_bundle  # noqa: E402
+from gcpose_trt.graph.shapes import fold  # noqa: E402
 from gcpose_trt.graph.tensors import attributes_of, infer  # noqa: E402
 from tests.graph.conftest import graph_of, run_model  # noqa: E402
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 ALWAYS_FULL = {"Exp", "Log", "Softmax", "TopK", "Sqrt", "Div", "Sub", "Pow", "ReduceSum", "Nms", "KeypointDecode"}
+ALWAYS_FULL |= {"OksDecode"}
 ALWAYS_HALF = {"Conv", "ConvTranspose", "Gemm", "MatMul", "GcmAttention", "MultiLevelRoiAlign"}
 RNG = np.random.default_rng(0)
 
@@ -137,6 +140,35 @@ def test_small_graph() -> None:
     assert report.tensors == 4
     assert "5 nodes in FP16, 1 in FP32 (1 islands), 2 casts, 4 tensors converted" in str(report)
     onnx.checker.check_model(model, full_check=True)
+
+
+def _decoding_model() -> Any:
+    """A convolution whose result is decoded."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["logits"]),
+        helper.make_node("OksDecode", ["logits", "boxes"], ["keypoints"], domain="gcpose", spread=[0.03, 0.1]),
+    ]
+    inputs = {"x": (FLOAT, ["n", 3, 56, 56]), "boxes": (FLOAT, ["n", 4])}
+    weights = {"w": np.random.default_rng(3).normal(size=(2, 3, 1, 1)).astype(np.float32)}
+    return graph_of(nodes, inputs, {"keypoints": (FLOAT, ["n", 2, 3])}, weights)
+
+
+@pytest.mark.parametrize("inlined_first", [False, True])
+def test_the_decode_is_full_whether_inlined_before_or_after(inlined_first: bool) -> None:
+    node, model = _decoding_model(), _decoding_model()
+    to_float16(node)
+    for step in (inline_native, to_float16) if inlined_first else (to_float16, inline_native):
+        step(model)
+        fold(model)
+    assert {n.op_type for n in model.graph.node} >= {"MatMul", "ArgMax", "GatherND", "Log"}
+    known = infer(model)
+    halves = {n.op_type for n in model.graph.node if any(known[name].kind == HALF for name in n.output)}
+    assert halves == {"Conv", "Cast"}  # of the picture, before it
+    rng = np.random.default_rng(5)
+    boxes = np.array([[1000.25, 3, 1100, 80], [0, 0, 200, 300]], np.float32)
+    feeds = {"x": rng.normal(size=(2, 3, 56, 56)).astype(np.float32), "boxes": boxes}
+    expected, got = (run_model(m, feeds)["keypoints"] for m in (node, model))
+    np.testing.assert_allclose(got, expected, atol=1e-3)
 
 
 def test_kept_nodes_become_islands() -> None:
