@@ -39,9 +39,10 @@ def test_fp32(tmp_path: Path) -> None:
     assert record.tensorrt.split(".")[0] == "1"
     assert record.gpu is None
     assert record.plugin_library is None
-    # Suppression (of proposals, of boxes) and pooling (for boxes; for poses, twice) stay outside, the decode too.
+    # Suppression (of proposals, of boxes) and pooling (for boxes; for poses) stay outside; the decode does not.
     assert [text.split(" ")[1] for text in record.outside].count("Nms") == 2
     assert any("MultiLevelRoiAlign" in text for text in record.outside)
+    assert not any("OksDecode" in text for text in record.outside)
     assert set(record.inspection["backbone"]["by_precision"]) <= {"FP32", "other"}
     assert record.inspection["keypoint_head"]["layers"] > 20
     assert {"8.0", "8.9", "12.0"} <= set(record.options["graphs"]["backbone"]["compute_capabilities"])
