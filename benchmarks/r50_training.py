@@ -62,6 +62,7 @@ def falling(losses: dict[str, list[float]]) -> dict[str, list[float]]:
 
 def count_operations() -> dict[str, Any]:
     """Return the operations of a forward pass in units of 10^9, multiplications and additions each counted as one."""
+
     def counted(call: Any) -> float:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             call()

@@ -19,7 +19,7 @@ from gcpose_trt.compare.onnx_side import OnnxSide, open_session, run_session
 from gcpose_trt.compare.points import add_outputs
 from gcpose_trt.compare.side import Array
 
-_CHOOSING = ("Equal", "TopK", "Nms", "NonMaxSuppression", "ArgMax", "ArgMin", "NonZero", "KeypointDecode")
+_CHOOSING = ("Equal", "TopK", "Nms", "NonMaxSuppression", "ArgMax", "ArgMin", "NonZero", "KeypointDecode", "OksDecode")
 _CHUNK = 48  # values fetched by one run: all at once would need gigabytes for a large model
 
 

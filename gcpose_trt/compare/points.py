@@ -76,7 +76,7 @@ def detector_points(model: onnx.ModelProto) -> DetectorPoints:
 
 def logits_point(model: onnx.ModelProto) -> str | None:
     """Return the name of the logits (N, 17, S, S) in a pose graph."""
-    decoding = _own(model.graph, "KeypointDecode")
+    decoding = _own(model.graph, "KeypointDecode") + _own(model.graph, "OksDecode")
     return decoding[0].input[0] if decoding else None
 
 

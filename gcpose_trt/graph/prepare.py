@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.graph.functions import attach_functions, inline_native, strip_functions
+from gcpose_trt.graph.functions import PLUGINLESS, attach_functions, inline_native, strip_functions
 from gcpose_trt.graph.int8 import Int8Options, quantize
 from gcpose_trt.graph.opset import lower_opset
 from gcpose_trt.graph.precision import Float16Report, to_float16
@@ -111,6 +111,8 @@ def prepare_bundle(
     reports = {name: to_float16(model) for name, model in models.items()} if half else {}
     notes += [f"{name}: {report}" for done in (quantized, reports) for name, report in done.items()]
     native = {op for op, way in (("GcmAttention", gcm), ("MultiLevelRoiAlign", roi_align)) if way == "native"}
+    if not functions:
+        native |= PLUGINLESS
     for name, model in models.items():
         count = inline_native(model, native) if native else 0
         if count:

@@ -111,7 +111,7 @@ def own_outputs(node: onnx.NodeProto, known: Mapping[str, TensorInfo]) -> list[T
         most = int(attributes["max_outputs"])
         batch = first.shape[0]
         return [TensorInfo(TensorProto.INT64, (batch, most)), TensorInfo(TensorProto.INT64, (batch,))]
-    if node.op_type == "KeypointDecode":
+    if node.op_type in ("KeypointDecode", "OksDecode"):
         return [TensorInfo(TensorProto.FLOAT, (first.shape[0], first.shape[1], 3))]
     feature = inputs[2]  # of the RoIs' pooling its finest map, of the attention its values
     if feature is None or feature.shape is None or not feature.kind:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+from gcpose_trt.pose.skeleton import COCO17
+
+# The person's own area as a part of the box's, in the mean over COCO's people; OKS is measured in it.
+PERSON_AREA = 0.53
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class KeypointConfig:
 
     joints: int = 17
     pool_size: int = 14
+    sampling_ratio: int = 0  # of RoIAlign, samples a bin and side; 0 adapts it to the region
+    heat_sampling_ratio: int = 0  # the same for `mobile`'s prior maps, pooled at heatmap_size
     channels: int = 512
     convs: int = 4  # after each global context module
     heads: int = 4
@@ -54,6 +62,13 @@ class KeypointConfig:
     heatmap_size: int = 56  # bilinear 2x of the deconvolution's 28
     samples_per_cell: int = 4  # of the decode's first step; 2 will do where maps are smooth
     score_radius: float = 0.0  # cells; 0 scores a joint by its softmax peak (see `ops.keypoint_decode`)
+    decode: str = "peak"  # "peak", the paper's way (`ops.keypoint_decode`), or "oks" (`ops.oks_decode`)
+
+    @property
+    def spread(self) -> tuple[float, ...]:
+        """For each joint, the deviation of OKS's kernel in parts of the root of an enlarged box's area."""
+        person = math.sqrt(PERSON_AREA) / self.box_factor
+        return tuple(2 * sigma * person for sigma in COCO17.sigmas)
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ CONFIGS = {
             post_nms=60,
         ),
         box=BoxConfig(hidden=256, max_people=30),
-        keypoint=KeypointConfig(channels=96, convs=2, samples_per_cell=2, score_radius=4.5),
+        keypoint=KeypointConfig(channels=96, convs=2, sampling_ratio=2, heat_sampling_ratio=1, decode="oks"),
         keypoint_threshold=0.3,
         rank="box*keypoints",
     ),

@@ -37,11 +37,25 @@ class KeypointHead(nn.Module):
         """Return the boxes (N, 4) that this branch looks at."""
         return enlarge_boxes(boxes, self.config.box_factor)
 
-    def pool(self, features: Tensor, regions: Tensor, batch_index: Tensor, size: int) -> Tensor:
-        """Pool enlarged boxes (N, 4) from the stride-4 map; what lies outside the image reads zeros."""
-        # RoIAlign alone repeats the border for one more cell; one row of zeros all around makes it fade to zero there.
-        features = F.pad(features, (1, 1, 1, 1))
-        return multi_level_roi_align([features], regions + STRIDE, batch_index, output_size=size, strides=[STRIDE])
+    def border(self, features: Tensor) -> Tensor:
+        """Put one row of zeros all around the stride-4 map, so that pooling fades to zero outside the image.
+
+        RoIAlign alone repeats the last row for one more cell.
+        """
+        return F.pad(features, (1, 1, 1, 1))
+
+    def pool(
+        self, bordered: Tensor, regions: Tensor, batch_index: Tensor, size: int, sampling_ratio: int | None = None
+    ) -> Tensor:
+        """Pool enlarged boxes (N, 4) from a map with its border; what lies outside the image reads zeros."""
+        return multi_level_roi_align(
+            [bordered],
+            regions + STRIDE,
+            batch_index,
+            output_size=size,
+            strides=[STRIDE],
+            sampling_ratio=self.config.sampling_ratio if sampling_ratio is None else sampling_ratio,
+        )
 
     def logits(self, pooled: Tensor) -> Tensor:
         """Return the logits (N, joints, 56, 56) of pooled features (N, C, 14, 14)."""
@@ -49,4 +63,4 @@ class KeypointHead(nn.Module):
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False).float()
 
     def forward(self, features: Tensor, regions: Tensor, batch_index: Tensor) -> Tensor:
-        return self.logits(self.pool(features, regions, batch_index, self.config.pool_size))
+        return self.logits(self.pool(self.border(features), regions, batch_index, self.config.pool_size))

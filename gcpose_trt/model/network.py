@@ -15,13 +15,20 @@ from gcpose_trt.model.config import ModelConfig
 from gcpose_trt.model.fpn import FeaturePyramid
 from gcpose_trt.model.keypoint_head import KeypointHead
 from gcpose_trt.model.mobilenet import MobileNetV2
-from gcpose_trt.model.ops import keypoint_decode
-from gcpose_trt.model.pose_prior import HIDDEN, JOINTS, PosePrior, centre_proposals
+from gcpose_trt.model.ops import keypoint_decode, oks_decode
+from gcpose_trt.model.pose_prior import HIDDEN, JOINTS, STRIDE, PosePrior, centre_proposals, crop, halve, to_fine
 from gcpose_trt.model.prior_head import PriorKeypointHead, pose_features
 from gcpose_trt.model.resnet import WIDTHS, ResNet
 from gcpose_trt.model.rpn import RegionProposalNetwork, RpnOutput
 
+# Candidates from MoveNet's centres, of the image and of the image at half its size.
 CENTRE_PROPOSALS = 30
+HALF_PROPOSALS = 15
+
+
+def _by_channel(values: tuple[float, float, float]) -> Tensor:
+    """Return numbers for (3, H, W): one if all are alike, which ONNX Runtime applies ten times as fast as three."""
+    return torch.tensor(sorted(set(values)) if len(set(values)) == 1 else values)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,8 @@ class GCPoseRCNN(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean)[:, None, None], persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(config.pixel_std)[:, None, None], persistent=False)
+        self.register_buffer("pixel_mean", _by_channel(config.pixel_mean), persistent=False)
+        self.register_buffer("pixel_std", _by_channel(config.pixel_std), persistent=False)
         self.backbone: nn.Module
         if config.backbone == "mobilenet_v2":
             self.backbone = MobileNetV2()
@@ -70,7 +77,7 @@ class GCPoseRCNN(nn.Module):
             self.neck = FeaturePyramid({int(name[1]): width for name, width in WIDTHS.items()}, config.channels)
             self.keypoint_head = KeypointHead(config.keypoint, config.channels)
         self.rpn = RegionProposalNetwork(config.rpn, config.channels)
-        self.box_head = BoxHead(config.box, config.channels, JOINTS + 1 if config.pose_prior else 0)
+        self.box_head = BoxHead(config.box, config.channels, 2 * (JOINTS + 1) if config.pose_prior else 0)
 
     def normalize(self, image: Tensor, image_size: Tensor) -> Tensor:
         """Turn a letterboxed batch (B, H, W, 3) uint8 BGR into float (B, 3, H, W), zero outside `image_size` (B, 2)."""
@@ -95,10 +102,14 @@ class GCPoseRCNN(nn.Module):
             5: c["c5"],
         }
         out = Features(self.neck(levels))
-        out["pose"] = pose_features(out["p2"], maps)
+        rows, columns = maps.heat.shape[-2:]
+        half = crop(self.prior(self.backbone(halve(x))), rows // 2, columns // 2)
+        out["pose"] = pose_features(out["p2"], maps, to_fine(half))
         # Halved: RoIAlign averages whole bins anyway, and samples a large proposal four times less often (AP the same).
-        out["box_prior"] = F.avg_pool2d(torch.cat([maps.heat, torch.sigmoid(maps.centre)], 1), 2)
-        out["extra_boxes"], out["extra_logits"] = centre_proposals(maps, CENTRE_PROPOSALS)
+        fine = F.avg_pool2d(torch.cat([maps.heat, torch.sigmoid(maps.centre)], 1), 2)
+        out["box_prior"] = torch.cat([fine, half.heat, torch.sigmoid(half.centre)], 1)
+        proposals = centre_proposals(maps, CENTRE_PROPOSALS), centre_proposals(half, HALF_PROPOSALS, 2 * STRIDE)
+        out["extra_boxes"], out["extra_logits"] = (torch.cat(parts, 1) for parts in zip(*proposals, strict=True))
         return out
 
     def propose(self, output: RpnOutput, features: Features, image_size: Tensor, **limits: int) -> tuple[Tensor, ...]:
@@ -139,6 +150,8 @@ class GCPoseRCNN(nn.Module):
     def decode(self, logits: Tensor, boxes: Tensor) -> Tensor:
         """Return keypoints (N, 17, 3) of the logits over the enlarged boxes of `boxes` (N, 4)."""
         config = self.config.keypoint
+        if config.decode == "oks":
+            return oks_decode(logits, self.enlarge(boxes), spread=config.spread)
         return keypoint_decode(
             logits,
             self.enlarge(boxes),

@@ -8,6 +8,7 @@ The network reads them beside its own pyramid. Layout: MoveNet MultiPose Lightni
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,14 +23,22 @@ JOINTS = 17
 class PriorMaps:
     """Dense predictions at stride 4; coordinates are in cells, rows before columns, as MoveNet has them."""
 
-    m4: Tensor  # (B, 32, H/16, W/16) MoveNet's own pyramid
-    m3: Tensor  # (B, 24, H/8, W/8)
-    m2: Tensor  # (B, 24, H/4, W/4)
-    hidden: Tensor  # (B, 96, H/4, W/4) the layer before the heatmaps
+    m4: Tensor | None  # (B, 32, H/16, W/16) MoveNet's own pyramid
+    m3: Tensor | None  # (B, 24, H/8, W/8)
+    m2: Tensor | None  # (B, 24, H/4, W/4)
+    hidden: Tensor | None  # (B, 96, H/4, W/4) the layer before the heatmaps
     heat: Tensor  # (B, 17, H/4, W/4) joint probability
     centre: Tensor  # (B, 1, H/4, W/4) person centre logit
     size: Tensor  # (B, 2, H/4, W/4) height, width of the person centred here
     regress: Tensor  # (B, 34, H/4, W/4) from the cell to each joint
+
+
+class CoarseMaps(NamedTuple):
+    """What the half-size image says, on the grid and in the cells of `PriorMaps`."""
+
+    heat: Tensor  # (B, 17, H/4, W/4) joint probability
+    centre: Tensor  # (B, 1, H/4, W/4) probability, not logit
+    regress: Tensor  # (B, 34, H/4, W/4)
 
 
 class Fuse(nn.Module):
@@ -91,7 +100,7 @@ class PosePrior(nn.Module):
         )
 
 
-def centre_proposals(maps: PriorMaps, count: int) -> tuple[Tensor, Tensor]:
+def centre_proposals(maps: PriorMaps, count: int, stride: int = STRIDE) -> tuple[Tensor, Tensor]:
     """Return boxes (B, count, 4) in input pixels and centre logits (B, count) of the strongest local peaks.
 
     A cell is a peak when no 3x3 neighbour is higher (Zhou et al., Objects as Points, section 4).
@@ -108,4 +117,29 @@ def centre_proposals(maps: PriorMaps, count: int) -> tuple[Tensor, Tensor]:
     # MoveNet has a further head for the place inside the cell; the box branch refines all boxes, so the middle will do.
     centre = torch.stack([column, row], -1) + 0.5
     half = torch.stack([size[:, 1], size[:, 0]], -1) / 2
-    return torch.cat([centre - half, centre + half], -1) * STRIDE, score
+    return torch.cat([centre - half, centre + half], -1) * stride, score
+
+
+def halve(x: Tensor) -> Tensor:
+    """Return a normalised batch (B, 3, H, W) at half its size, padded with zeros to multiples of 32.
+
+    H and W are multiples of 32, so either there is a whole number of strides or half a one is missing.
+    """
+    x = F.avg_pool2d(x, 2)
+    height, width = ((size + 16) // 32 * 32 for size in x.shape[-2:])
+    return F.pad(x, (0, 16, 0, 16))[:, :, :height, :width]
+
+
+def crop(maps: PriorMaps, rows: int, columns: int) -> PriorMaps:
+    """Return the maps that later stages read (`m4`, `m3`, `m2` and `hidden` are left out) without their padding."""
+    parts = (maps.heat, maps.centre, maps.size, maps.regress)
+    return PriorMaps(None, None, None, None, *(part[:, :, :rows, :columns] for part in parts))
+
+
+def to_fine(maps: PriorMaps) -> CoarseMaps:
+    """Bring maps of the image at half its size to the grid and the units of the maps of the image itself."""
+    stacked = torch.cat([maps.heat, torch.sigmoid(maps.centre), maps.regress], 1)
+    fine = F.interpolate(stacked, scale_factor=2, mode="bilinear", align_corners=False)
+    heat, centre, regress = fine.split([JOINTS, 1, 2 * JOINTS], 1)
+    # A coarse cell is two fine ones, and its middle lies half a fine cell from the corners that regression counts from.
+    return CoarseMaps(heat, centre, 2 * regress - 0.5)

@@ -142,7 +142,7 @@ class ErrorMeter:
     ) -> None:
         logits = logits_point(models["pose"])
         if logits is None:
-            raise GcposeError("the pose graph shows no heat maps (no KeypointDecode node); export the model again")
+            raise GcposeError("the pose graph shows no heat maps (no node that decodes them); export the model again")
         self._logits = logits
         self._threads = threads
         self._pose = self._open("pose", models["pose"])

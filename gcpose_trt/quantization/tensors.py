@@ -20,7 +20,10 @@ _PASSING = (
 _FUSED = (*_COMPUTING, "BatchNormalization")
 _ACTIVATIONS = ("Relu", "Clip", "BatchNormalization")
 # What turns features into coordinates, scores and order; nothing behind it is ever quantized.
-_DECIDING = ("Nms", "KeypointDecode", "TopK", "Exp", "Log", "Pow", "Sqrt", "Softmax", "GatherElements", "ReduceSum")
+_DECIDING = (
+    *("Nms", "KeypointDecode", "OksDecode", "TopK", "GatherElements"),
+    *("Exp", "Log", "Pow", "Sqrt", "Softmax", "ReduceSum"),
+)
 
 
 def activations(model: onnx.ModelProto) -> list[str]:

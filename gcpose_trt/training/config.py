@@ -64,6 +64,9 @@ class DatasetConfig:
         teacher_joints: joints whose place may come from `teacher_keypoints` where no person labelled them.
         teacher_threshold: the teacher's score from which it is believed.
         teacher_weight: weight of such a joint in the keypoint loss.
+        teacher_agreement: where the teacher lies within this part of the box's longer side of a person's label, its
+            place is taken, and where it does not the label is left out: for sets that put joints elsewhere on the body
+            than COCO does, or label them carelessly. 0 takes labels as they are.
         keypoint_offset: added to labelled coordinates; COCO counts pixels, 0.5 makes that the pixel's centre.
         min_keypoints: images (or people, when people are drawn) with fewer labelled joints are left out.
         limit: use only the first images; 0 uses all.
@@ -77,6 +80,7 @@ class DatasetConfig:
     teacher_joints: tuple[int, ...] = ()
     teacher_threshold: float = 0.5
     teacher_weight: float = 0.5
+    teacher_agreement: float = 0.0
     keypoint_offset: float = 0.5
     min_keypoints: int = 0
     limit: int = 0

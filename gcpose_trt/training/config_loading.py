@@ -180,6 +180,7 @@ _DATASET_LIMITS: list[tuple[str, Callable[[Any], bool], str]] = [
     ("weight", _AMOUNT, "at least 0"),
     ("teacher_joints", lambda v: all(0 <= joint < 17 for joint in v), "joints 0 to 16"),
     ("teacher_weight", _AMOUNT, "at least 0"),
+    ("teacher_agreement", _FRACTION, "0 to 1"),
     ("limit", _COUNT, "at least 0"),
     ("augment.short", lambda v: all(side >= 32 for side in v), "sides of at least 32"),
     ("augment.canvas", lambda v: v is None or all(s >= 32 and s % 32 == 0 for s in v), "multiples of 32"),

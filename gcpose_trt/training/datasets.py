@@ -71,10 +71,16 @@ def _person_keypoints(annotation: dict[str, Any], config: DatasetConfig) -> Arra
     keypoints[:, :2] += config.keypoint_offset
     keypoints[:, 2] = labels[:, 2] > 0
     teacher = annotation.get("teacher_keypoints")
-    if teacher is not None and config.teacher_joints:
+    if teacher is not None:
         guesses = np.asarray(teacher, dtype=np.float32).reshape(JOINTS, 3)
+        if config.teacher_agreement > 0:
+            side = max(annotation["bbox"][2:])
+            apart = np.linalg.norm(guesses[:, :2] - keypoints[:, :2], axis=1)
+            agrees = apart <= config.teacher_agreement * side
+            keypoints[:, 2] *= agrees
+            keypoints[agrees, :2] = guesses[agrees, :2]
         for joint in config.teacher_joints:
-            if keypoints[joint, 2] == 0 and guesses[joint, 2] >= config.teacher_threshold:
+            if labels[joint, 2] == 0 and guesses[joint, 2] >= config.teacher_threshold:
                 keypoints[joint] = (*guesses[joint, :2], config.teacher_weight)
     return keypoints
 

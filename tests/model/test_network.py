@@ -102,7 +102,7 @@ def test_keypoint_regions_fade_to_zero_outside_the_image() -> None:
     features = torch.randn(1, 3, 10, 12)
     regions = torch.tensor([[-30.0, -20.0, 30.0, 44.0], [30.0, 25.0, 70.0, 60.0], [8.0, 8.0, 30.0, 30.0]])
     index = torch.zeros(3, dtype=torch.int64)
-    ours = head.pool(features, regions, index, 14)
+    ours = head.pool(head.border(features), regions, index, 14)
     # The same image inside a larger one that is black.
     wide = torch.nn.functional.pad(features, (20, 20, 20, 20))
     expected = roi_align(wide, regions + 20 * 4, index, output_size=14, stride=4)

@@ -80,7 +80,7 @@ def _anchor(graph: str, node: onnx.NodeProto, origin: Origin, blocks: set[str], 
         return _pooled(graph)
     if node.op_type == "GcmAttention":
         return ATTENTION
-    if node.op_type == "KeypointDecode":
+    if node.op_type in ("KeypointDecode", "OksDecode"):
         return DECODE
     if node.op_type == "TopK" and before in (PRIOR, PYRAMID, RPN):
         return PROPOSALS

@@ -13,6 +13,15 @@ ONNX Runtime 1.18 calls the wrong body, and TensorRT's parser finds functions by
 from __future__ import annotations
 
 from gcpose_trt.graph.functions.attach import DOMAIN, VERSION, attach_functions, function_of
-from gcpose_trt.graph.functions.native import NATIVE, inline_native, strip_functions
+from gcpose_trt.graph.functions.native import NATIVE, PLUGINLESS, inline_native, strip_functions
 
-__all__ = ["DOMAIN", "NATIVE", "VERSION", "attach_functions", "function_of", "inline_native", "strip_functions"]
+__all__ = [
+    "DOMAIN",
+    "NATIVE",
+    "PLUGINLESS",
+    "VERSION",
+    "attach_functions",
+    "function_of",
+    "inline_native",
+    "strip_functions",
+]

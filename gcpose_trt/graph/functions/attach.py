@@ -9,7 +9,7 @@ import onnx
 import onnx.parser
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.graph.functions import gcm_attention, keypoint_decode, multi_level_roi_align, nms
+from gcpose_trt.graph.functions import gcm_attention, keypoint_decode, multi_level_roi_align, nms, oks_decode
 
 DOMAIN = "gcpose"
 VERSION = 1
@@ -19,6 +19,7 @@ _FIXED_BODIES = {
     "GcmAttention": gcm_attention.BODY,
     "KeypointDecode": keypoint_decode.BODY,
     "Nms": nms.BODY,
+    "OksDecode": oks_decode.BODY,
 }
 
 

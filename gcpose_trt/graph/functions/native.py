@@ -12,7 +12,8 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.graph.functions import multi_level_roi_align
 from gcpose_trt.graph.functions.attach import DOMAIN, attach_functions
 
-NATIVE = frozenset({"GcmAttention", "MultiLevelRoiAlign"})
+NATIVE = frozenset({"GcmAttention", "MultiLevelRoiAlign", "OksDecode"})
+PLUGINLESS = frozenset({"OksDecode"})
 _FEATURES_FROM = 2
 
 
@@ -32,7 +33,7 @@ def inline_native(model: onnx.ModelProto, ops: Collection[str] = NATIVE) -> int:
 
     Args:
         model: a graph of opset 18 or later.
-        ops: "GcmAttention", "MultiLevelRoiAlign" or both.
+        ops: which, of `NATIVE`; those of `PLUGINLESS` have no other way to run where there are no functions.
 
     Returns:
         How many nodes were replaced.
@@ -50,7 +51,7 @@ def inline_native(model: onnx.ModelProto, ops: Collection[str] = NATIVE) -> int:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     attach_functions(model)
     poolings = _name_poolings(model, chosen)
-    names = [(DOMAIN, name) for name in {"GcmAttention"}.intersection(ops) | poolings]
+    names = [(DOMAIN, name) for name in {"GcmAttention", "OksDecode"}.intersection(ops) | poolings]
     inlined = onnx.inliner.inline_selected_functions(model, names)
     del inlined.functions[:]
     left = {node.op_type for node in inlined.graph.node if node.domain == DOMAIN}

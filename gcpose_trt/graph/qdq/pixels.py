@@ -6,7 +6,8 @@ bytes: (x - mean) / std = (x - zero) * scale + (zero - mean) / std, with the con
 CPU this saves five passes over the image in float32, and the pixels keep all of their 256 levels.
 
 The constant is right wherever the kernel lies within the image; outside, zero stands for the mean, which it misses by
-half a grey level at most.
+half a grey level at most. Where the image is also halved, for the network's second look, the constant is added behind
+the pooling.
 
 What lies outside the frame is blanked row by row, the three bytes of a pixel being three columns: a mask that is spread
 over an innermost axis of three costs ONNX Runtime as much as three of the network's convolutions.
@@ -28,7 +29,7 @@ from gcpose_trt.graph.tensors import TensorInfo, infer
 
 @dataclass(frozen=True)
 class _Normalisation:
-    """Where(inside, (Transpose(Cast(pixels)) - mean) / std, 0), read by a convolution alone."""
+    """Where(inside, (Transpose(Cast(pixels)) - mean) / std, 0), read by a convolution and perhaps by poolings."""
 
     conv: int
     where: int
@@ -38,6 +39,7 @@ class _Normalisation:
     pixels: str
     mean: float
     std: float
+    poolings: tuple[int, ...]
 
 
 def read_pixels(model: onnx.ModelProto, weighted: set[int]) -> bool:
@@ -73,7 +75,10 @@ def _fits(found: _Normalisation, kinds: Mapping[str, TensorInfo]) -> bool:
 
 def _match(view: View, conv: int) -> _Normalisation | None:
     where = _maker(view, view.node(conv).input[0], "Where")
-    if where is None or view.node(conv).op_type != "Conv" or view.sole_reader(view.node(where).output[0]) != conv:
+    if where is None or view.node(conv).op_type != "Conv" or view.node(where).output[0] in view.ends:
+        return None
+    poolings = tuple(reader for reader in view.readers[view.node(where).output[0]] if reader != conv)
+    if any(view.node(reader).op_type != "AveragePool" for reader in poolings):
         return None
     divide = _maker(view, view.node(where).input[1], "Div")
     subtract = None if divide is None else _maker(view, view.node(divide).input[0], "Sub")
@@ -92,7 +97,7 @@ def _match(view: View, conv: int) -> _Normalisation | None:
     mean, std = (np.unique(np.asarray(view.array(name), np.float64)) for name in constants)
     if mean.size != 1 or std.size != 1 or not 0 <= mean[0] <= 255 or std[0] <= 0:
         return None
-    return _Normalisation(conv, where, rows, columns, *source, float(mean[0]), float(std[0]))
+    return _Normalisation(conv, where, rows, columns, *source, float(mean[0]), float(std[0]), poolings)
 
 
 def _source(view: View, value: str) -> tuple[int, str] | None:
@@ -129,6 +134,7 @@ def _rewrite(view: View, found: _Normalisation) -> None:
         f"{out}.scale": np.array(1 / found.std, np.float32),
         f"{out}.zero": np.array(zero, np.uint8),
         f"{out}.bias": bias.astype(np.float32),
+        f"{out}.rest": np.array((zero - found.mean) / found.std, np.float32),
         f"{out}.by_row": np.array([0, -1, 1], np.int64),
         f"{out}.by_byte": np.array([0, 1, -1], np.int64),
         f"{out}.by_column": np.array([0, 1, -1, 1], np.int64),
@@ -138,8 +144,14 @@ def _rewrite(view: View, found: _Normalisation) -> None:
     graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     del conv.input[2:]
     conv.input.append(f"{out}.bias")
-    nodes = list(graph.node)
-    nodes[found.where : found.where + 1] = _blanked(found, out, view.node(found.transpose))
+    nodes: list[onnx.NodeProto] = []
+    for index, node in enumerate(graph.node):
+        if index == found.where:
+            nodes += _blanked(found, out, view.node(found.transpose))
+        elif index in found.poolings:
+            nodes += _corrected(node, f"{out}.rest")
+        else:
+            nodes.append(node)
     replace_nodes(graph, nodes)
     _drop_dead(graph)
 
@@ -165,6 +177,14 @@ def _blanked(found: _Normalisation, out: str, transpose: onnx.NodeProto) -> list
         moved,
         helper.make_node("DequantizeLinear", [moved.output[0], f"{out}.scale", f"{out}.zero"], [out], name=f"{out}.DQ"),
     ]
+
+
+def _corrected(pooling: onnx.NodeProto, constant: str) -> list[onnx.NodeProto]:
+    """Return a pooling of dequantized pixels, with the constant that they lack added to its result."""
+    moved = onnx.NodeProto.FromString(pooling.SerializeToString())
+    result = moved.output[0]
+    moved.output[0] = f"{result}.uncorrected"
+    return [moved, helper.make_node("Add", [moved.output[0], constant], [result], name=f"{result}.corrected")]
 
 
 def _drop_dead(graph: onnx.GraphProto) -> None:
