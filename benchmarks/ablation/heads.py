@@ -22,6 +22,7 @@ from gcpose_trt.runtime.preprocess import Letterbox
 from gcpose_trt.training.losses import keypoint_loss
 
 NUMBERS = ("heat_weight", "place_weight", "log_spread", "centre_sharpness", "centre_pull", "gate_size", "gate_slope")
+NUMBERS_RATE = 0.02  # they have far to go in few steps
 FAR = 40.0  # log2 of a size that nobody has
 BATCH = 24
 WARMUP = 20
@@ -106,7 +107,7 @@ def train(variant: Variant, main: People, more: People | None) -> PriorKeypointH
     frozen = {"gate_size", "gate_slope"} if variant.maps != "both" else set()
     numbers = [p for name, p in head.named_parameters() if name in NUMBERS and name not in frozen]
     rest = [p for name, p in head.named_parameters() if name not in NUMBERS]
-    groups: list[dict[str, Any]] = [{"params": numbers, "lr": 20 * variant.lr, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": numbers, "lr": NUMBERS_RATE, "weight_decay": 0.0}]
     if variant.head:
         groups.append({"params": rest, "lr": variant.lr, "weight_decay": 0.01})
     optimizer = torch.optim.AdamW(groups)

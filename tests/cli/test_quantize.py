@@ -15,9 +15,10 @@ CALIBRATION = str(Path(__file__).resolve().parents[2] / "calibration" / "mobile.
 
 
 def test_the_shipped_model_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["quantize", "mobile", "--calibration", CALIBRATION, "--output", str(tmp_path / "new" / "int8")]) == 0
+    options = ["--method", "max", "--exclude", "backbone.blocks.0", "--output", str(tmp_path / "new" / "int8")]
+    assert main(["quantize", "mobile", "--calibration", CALIBRATION, *options]) == 0
     text = capsys.readouterr().out
-    assert "detector: 73 layers in INT8 for cpu" in text
+    assert "detector: 71 layers in INT8 for cpu" in text
     for graph in ("detector", "pose"):
         made = onnx.load(tmp_path / "new" / "int8" / f"{graph}.onnx")
         shipped = onnx.load(SHIPPED / "mobile-int8" / f"{graph}.onnx")
