@@ -6,8 +6,9 @@ A page holds, around each table,
     ...
     <!-- end of table -->
 
-with a kind of `KINDS` and a folder of a report.json. `python -m benchmarks.tables` writes what is between anew in every
-page of `PAGES`; with `--check` it only says which page is out of date, and exits with 1 then.
+with a kind of `KINDS` and a folder of a report.json, or `ablation` and its record. `python -m benchmarks.tables` writes
+what is between anew in every page of `PAGES`; with `--check` it only says which page is out of date, and exits with 1
+then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.ablation.table import lines as ablation_lines
 from benchmarks.common import REPOSITORY, run
 from gcpose_trt.benchmark.reading import read_report
 from gcpose_trt.benchmark.reporting import headline, tables
@@ -29,7 +31,7 @@ from gcpose_trt.benchmark.schema import UNSTEADY_SPREAD
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.files import atomic_write
 
-PAGES = ("README.md", "benchmarks/README.md")
+PAGES = ("README.md", "benchmarks/README.md", "gcpose_trt/assets/mobile/MODEL_CARD.md")
 _BEGIN = re.compile(r"<!-- table (?P<kind>\S+) of (?P<folder>\S+) -->")
 _END = "<!-- end of table -->"
 
@@ -145,8 +147,10 @@ def renewed(page: str, root: Path = REPOSITORY) -> str:
 
 
 def _table(kind: str, folder: Path) -> list[str]:
+    if kind == "ablation":
+        return ablation_lines(folder)
     if kind not in KINDS:
-        raise GcposeError(f"no table is called {kind!r}; choose from {', '.join(KINDS)}")
+        raise GcposeError(f"no table is called {kind!r}; choose from {', '.join([*KINDS, 'ablation'])}")
     report = read_report(folder)
     if report.get("complete") is not True:
         raise GcposeError(f"{folder} is a partial report; let the run end")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[train]'")
-from benchmarks.ablation import features, heads
+pytest.importorskip("torch", reason="torch is not installed; pip install 'gcpose-trt[train]'")
+import torch
+
+from benchmarks.ablation import features, heads, table
 from benchmarks.ablation.__main__ import halves
 from benchmarks.ablation.variants import BASE, VARIANTS
+from gcpose_trt.errors import GcposeError
 from gcpose_trt.model import build_model
 
 
@@ -75,3 +78,15 @@ def test_halves_share_no_image(tmp_path: Path) -> None:
     assert not ids[0] & ids[1]
     assert len(ids[0] | ids[1]) == 9
     assert {one["image_id"] for one in first["annotations"]} == ids[0]
+
+
+def test_table_of_a_record(tmp_path: Path) -> None:
+    one = {"group": "width", "name": "64", "AP": 0.4567, "AP50": 0.7, "AP75": 0.5, "APm": 0.4, "APl": 0.6}
+    (tmp_path / "ablation.json").write_text(json.dumps({"variants": [one, {**one, "name": "96"}]}))
+    rows = table.lines(tmp_path / "ablation.json")[2:]
+    assert rows == [
+        "| width | 64 | 0.457 | 0.700 | 0.500 | 0.400 | 0.600 |",
+        "|  | 96 | 0.457 | 0.700 | 0.500 | 0.400 | 0.600 |",
+    ]
+    with pytest.raises(GcposeError, match="holds no ablation; record"):
+        table.lines(tmp_path / "nothing.json")
