@@ -84,7 +84,8 @@ def write(path: Path | None, document: dict[str, Any]) -> None:
 
 def command_line() -> str:
     """Return the command as it could be given again, with folders of this machine left out."""
-    module = f"benchmarks.{Path(sys.argv[0]).stem}"
+    script = Path(sys.argv[0])
+    module = f"benchmarks.{script.parent.name if script.stem == '__main__' else script.stem}"
     arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return " ".join(["python -m", module, *arguments])
 
