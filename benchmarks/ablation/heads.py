@@ -17,7 +17,7 @@ from gcpose_trt.evaluation.results import PIXEL_CENTRE
 from gcpose_trt.model.config import CONFIGS, KeypointConfig
 from gcpose_trt.model.ops import keypoint_decode, oks_decode
 from gcpose_trt.model.pose_prior import JOINTS
-from gcpose_trt.model.prior_head import PriorKeypointHead
+from gcpose_trt.model.prior_head import MAPS_CHANNELS, PROBABILITY_FLOOR, PriorKeypointHead
 from gcpose_trt.runtime.preprocess import Letterbox
 from gcpose_trt.training.losses import keypoint_loss
 
@@ -41,8 +41,8 @@ class Variant:
         maps: "both", "fine" or "coarse": which MoveNet maps the prior reads.
         head: whether there is a learned branch beside the prior's few numbers.
         train: whether anything is trained.
-        more: name of the second set of people (Leeds), empty for none.
-        share: of that set in a batch.
+        data: name of a set of people.
+        share: of the second set (Leeds) in a batch.
         sigma, lr, steps: of the training.
         decode: "oks" or "peak".
     """
@@ -81,8 +81,17 @@ def build(variant: Variant) -> PriorKeypointHead:
 
 
 def logits(head: PriorKeypointHead, people: People, learned: bool) -> Tensor:
-    """Return the maps (N, 17, S, S) of pooled people, with or without what the branch has learned."""
-    out = head.prior_logits(list(people.heat.split(JOINTS, 1)), people.pooled, people.regions)
+    """Return the maps (N, 17, S, S) of pooled people; the same sum as the branch's own `forward`."""
+    first = head.own_channels
+    gate = head.coarse_share(people.regions)
+    heat = [torch.log(people.heat[:, at : at + JOINTS] + PROBABILITY_FLOOR) for at in (0, JOINTS)]
+    places = [
+        head.regressed_places(people.pooled[:, at + JOINTS : at + MAPS_CHANNELS], people.regions)
+        for at in (first, first + MAPS_CHANNELS)
+    ]
+    prior = head.heat_weight[:, None, None] * torch.lerp(heat[0], heat[1], gate[:, None, None, None])
+    place = torch.lerp(places[0], places[1], gate[:, None, None])
+    out = prior - head.place_cost(place, people.regions, prior.shape[-1])
     if learned:
         with torch.autocast("cpu", torch.bfloat16, enabled=head.training):
             own = head.logits(people.pooled)

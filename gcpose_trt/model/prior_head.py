@@ -57,29 +57,18 @@ class PriorKeypointHead(KeypointHead):
         head = self.logits(pooled)
         # Position is precious here: float32 whatever autocast says.
         with torch.autocast(features.device.type, enabled=False):
-            heat = []
+            gate = self.coarse_share(regions)
+            log_heat, places = [], []
             ratio = self.config.heat_sampling_ratio
             for first in (self.own_channels, self.own_channels + MAPS_CHANNELS):
-                maps = features[:, first : first + JOINTS].float()
-                heat.append(self.pool(maps, regions, batch_index, head.shape[-1], ratio))
-            return head + self.prior_logits(heat, pooled, regions)
-
-    def prior_logits(self, heat: list[Tensor], pooled: Tensor, regions: Tensor) -> Tensor:
-        """Return what MoveNet's maps say, (N, 17, S, S) float32.
-
-        Args:
-            heat: joint probabilities (N, 17, S, S) of the image and of the image at half its size.
-            pooled: (N, C + 104, P, P) the map of `pose_features`, pooled.
-            regions: (N, 4) enlarged boxes.
-        """
-        gate = self.coarse_share(regions)
-        log_heat = [torch.log(one + PROBABILITY_FLOOR) for one in heat]
-        places = []
-        for first in (self.own_channels, self.own_channels + MAPS_CHANNELS):
-            places.append(self.regressed_places(pooled[:, first + JOINTS : first + MAPS_CHANNELS].float(), regions))
-        prior = torch.lerp(log_heat[0], log_heat[1], gate[:, None, None, None])
-        place = torch.lerp(places[0], places[1], gate[:, None, None])
-        return self.heat_weight[:, None, None] * prior - self.place_cost(place, regions, prior.shape[-1])
+                end = first + JOINTS
+                heat = self.pool(features[:, first:end].float(), regions, batch_index, head.shape[-1], ratio)
+                log_heat.append(torch.log(heat + PROBABILITY_FLOOR))
+                places.append(self.regressed_places(pooled[:, end : first + MAPS_CHANNELS].float(), regions))
+            prior = torch.lerp(log_heat[0], log_heat[1], gate[:, None, None, None])
+            place = torch.lerp(places[0], places[1], gate[:, None, None])
+            prior = self.heat_weight[:, None, None] * prior
+            return head + prior - self.place_cost(place, regions, head.shape[-1])
 
     def coarse_share(self, regions: Tensor) -> Tensor:
         """Return how much the half-size image counts, (N,) in 0..1, for people in the enlarged boxes `regions`."""
