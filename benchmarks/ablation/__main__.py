@@ -55,7 +55,7 @@ class _People:
     """Pools each set of people once for each box factor."""
 
     def __init__(self, options: Any, half: Path) -> None:
-        self._options, self._half = options, half
+        self._options = options
         self._recipes = _sets(load_config("mobile"), half)
         self._people = sum(1 for one in load_annotations(half).people if one["num_keypoints"] > 0)
 

@@ -41,8 +41,8 @@ class Variant:
         maps: "both", "fine" or "coarse": which MoveNet maps the prior reads.
         head: whether there is a learned branch beside the prior's few numbers.
         train: whether anything is trained.
-        data: name of a set of people.
-        share: of the second set (Leeds) in a batch.
+        more: name of the second set of people (Leeds), empty for none.
+        share: of that set in a batch.
         sigma, lr, steps: of the training.
         decode: "oks" or "peak".
     """

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--init", type=Path, metavar="PATH", help="weights to start from")
-    parser.add_argument("--resume", action="store_true", help="go on where the run in --output was stopped")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where the run in --output was stopped, or export a finished one"
+    )
     parser.add_argument("--iterations", type=int, metavar="N", help="length of the run; the schedule is scaled to it")
     parser.add_argument("--minutes", type=float, metavar="M", help="length of the run by the clock instead")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")

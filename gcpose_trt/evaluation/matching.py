@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from gcpose_trt.evaluation.annotations import KEYPOINTS, CocoAnnotations
 from gcpose_trt.pose.skeleton import COCO17
-from gcpose_trt.pose.tracking.similarity import joint_similarity, oks
+from gcpose_trt.pose.tracking.similarity import VARIANCES, joint_similarity, oks
 
 Floats = NDArray[np.float64]
 
 MOST_FOUND = 20  # people an image: COCO's limit for keypoints
 FLIP = list(COCO17.flip_order)
-_VARIANCES = (2 * np.asarray(COCO17.sigmas)) ** 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _box_similarity(person: dict[str, Any], poses: Floats) -> Floats:
     x, y, width, height = person["bbox"]
     low, high = np.array([x - width, y - height]), np.array([x + 2 * width, y + 2 * height])
     beyond = np.maximum(low - poses[..., :2], 0) + np.maximum(poses[..., :2] - high, 0)
-    spread = _VARIANCES * (person["area"] + np.spacing(1)) * 2
+    spread = VARIANCES * (person["area"] + np.spacing(1)) * 2
     result: Floats = np.exp(-(beyond**2).sum(axis=2) / spread).mean(axis=1)
     return result
 

@@ -9,7 +9,7 @@ from gcpose_trt.pose.skeleton import COCO17
 
 Floats = NDArray[np.float64]
 
-_VARIANCES = (2 * np.asarray(COCO17.sigmas)) ** 2
+VARIANCES = (2 * np.asarray(COCO17.sigmas)) ** 2
 
 
 def iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
@@ -70,7 +70,7 @@ def joint_similarity(
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     x = a[:, None, :, 0] - b[None, :, :, 0]
     y = a[:, None, :, 1] - b[None, :, :, 1]
-    spread = np.asarray(area, np.float64)[:, None] * _VARIANCES + np.reshape(np.asarray(blur, np.float64), (-1, 1))
+    spread = np.asarray(area, np.float64)[:, None] * VARIANCES + np.reshape(np.asarray(blur, np.float64), (-1, 1))
     return _sane(np.exp((x * x + y * y) / (-2 * np.maximum(spread, 1e-9))[:, None]))
 
 
