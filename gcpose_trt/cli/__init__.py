@@ -16,6 +16,7 @@ from gcpose_trt.errors import GcposeError
 
 COMMANDS = {
     "demo": "find the people in a clip, an image or a folder and draw their skeletons",
+    "batch": "find the people of many videos and pictures, into Parquet; on this machine or a Ray cluster",
     "eval": "measure COCO keypoint and box AP of a model",
     "export": "trace a PyTorch model into ONNX",
     "train": "train a model on COCO-format data",
@@ -24,6 +25,7 @@ COMMANDS = {
     "calibrate": "collect the ranges that INT8 needs",
     "quantize": "turn a model into one for the CPU in INT8",
     "build-engine": "turn a model into TensorRT engines",
+    "export-triton": "make a model repository for NVIDIA Triton Inference Server",
     "inspect": "show what an engine holds",
     "compare": "compare two backends or precisions stage by stage",
     "benchmark": "measure speed, accuracy, memory and power on this machine, beside peers",
