@@ -144,7 +144,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkPoses:
-    """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames."""
+    """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames.
+
+    A chunk that the network failed for has a `failure`, too, and no poses.
+    """
 
     source_id: str
     segment: int
@@ -184,7 +187,7 @@ def join(chunks: Iterable[ChunkPoses]) -> SegmentPoses:
         np.concatenate([part.ordinals for part in parts]),
         np.concatenate([part.times for part in parts]),
         last.warnings,
-        last.failure,
+        next((part.failure for part in parts if part.failure is not None), None),
     )
 
 
