@@ -1,0 +1,134 @@
+"""A batch on this machine: one process a GPU or a core, and some more that cut and finish sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.connection import wait as wait_for
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from gcpose_trt.batch.devices import choose_devices, cores
+from gcpose_trt.batch.processes import ATTEMPTS, Pool, Slot, Worker
+from gcpose_trt.batch.types import (
+    FinishJob,
+    Outcome,
+    PlanJob,
+    Recipe,
+    SegmentJob,
+    SegmentPoses,
+    SourceFailure,
+)
+from gcpose_trt.batch.worker import Network
+
+_MOST_FILE_WORKERS = 8
+
+
+class LocalExecutor:
+    """Processes of this machine; see `Executor`.
+
+    Any of them may die: its job is given out again, at most 3 times in all. They end with this process, however it
+    ends.
+
+    Args:
+        recipe: what the networks are.
+        workers: networks at a time; None takes one a GPU, or one for each `recipe.threads` cores.
+        device: "cpu" or one GPU ("cuda:1"); None takes all.
+        on_frames: told how many frames the network is done with, as they come; some may come twice when a worker died.
+        network: opens what finds people, by reference so that it can be pickled; None takes `Inference`.
+
+    Attributes:
+        workers: networks at a time.
+
+    Raises:
+        GcposeError: no such device.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        workers: int | None = None,
+        device: str | None = None,
+        on_frames: Callable[[int], None] = lambda frames: None,
+        network: Network | None = None,
+    ) -> None:
+        devices = choose_devices(recipe, workers, device)
+        self.workers = len(devices)
+        variables = {"OPENCV_LOG_LEVEL": "SILENT", "OMP_WAIT_POLICY": "passive"}
+        if recipe.threads is not None:
+            variables["OMP_NUM_THREADS"] = str(recipe.threads)
+        settings = [{"recipe": recipe, "device": device, "network": network} for device in devices]
+        self._networks = Pool(
+            "network", [Slot(words) for words in settings], 2, variables, _words, _lost_segment, on_frames
+        )
+        files = max(1, min(_MOST_FILE_WORKERS, cores() // 2))
+        self._files = Pool("files", [Slot({}) for _ in range(files)], 1, variables, lambda _, job: job, _lost_source)
+
+    def submit(self, job: PlanJob | FinishJob) -> None:
+        """See `Executor.submit`."""
+        self._files.add(job)
+
+    def collect(self, wait: bool) -> list[Outcome]:
+        """See `Executor.collect`."""
+        self._step(wait=False)
+        while wait and not self._files.results and self._files.busy:
+            self._step(wait=True)
+        return _taken(self._files.results)
+
+    def estimate(self, jobs: Iterable[SegmentJob]) -> Iterator[SegmentPoses]:
+        """See `Executor.estimate`."""
+        self._networks.feed = iter(jobs)
+        self._networks.give_out()
+        while self._networks.busy or self._networks.results:
+            yield from _taken(self._networks.results)
+            if self._networks.busy:
+                self._step(wait=True)
+
+    def _step(self, wait: bool) -> None:
+        """Give out jobs and take what has come; with `wait`, wait until something does."""
+        pools: Sequence[Pool] = (self._files, self._networks)
+        for pool in pools:
+            pool.give_out()
+        owners = {connection: (pool, slot) for pool in pools for connection, slot in pool.connections().items()}
+        waited = wait_for(list(owners), None if wait and any(pool.busy for pool in pools) else 0)
+        for connection in waited:
+            pool, slot = owners[connection]
+            pool.receive(slot)
+        for pool in pools:
+            pool.give_out()
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._networks.end()
+        self._files.end()
+
+
+def _taken(results: Any) -> list[Any]:
+    taken = list(results)
+    results.clear()
+    return taken
+
+
+def _words(worker: Worker, job: SegmentJob) -> Any:
+    """Return what a worker is sent; the plan only once, because it names all pictures of a folder."""
+    known = worker.knows == job.plan.spec.id
+    worker.knows = job.plan.spec.id
+    return (None if known else job.plan, job.segment)
+
+
+def _lost_segment(job: SegmentJob, why: str) -> SegmentPoses:
+    reason = f"its worker died {ATTEMPTS} times ({why}); use fewer --workers, or convert the file, and run again"
+    none = np.zeros(0, np.int64)
+    return SegmentPoses(job.plan.spec.id, job.segment.index, [], [], none, none.astype(np.float64), failure=reason)
+
+
+def _lost_source(job: PlanJob | FinishJob, why: str) -> SourceFailure:
+    spec = job.spec if isinstance(job, PlanJob) else job.plan.spec
+    return SourceFailure(
+        spec.uri, f"its worker died {ATTEMPTS} times ({why}); convert the file, and run the same command again", spec.id
+    )
