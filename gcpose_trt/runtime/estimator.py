@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.errors import GcposeError
-from gcpose_trt.pose.types import KEYPOINTS, PoseFrame
-from gcpose_trt.runtime.backends import Backend, Detections, FusedBackend
+from gcpose_trt.pose.types import PoseFrame
+from gcpose_trt.runtime.backends import Backend, FusedBackend
 from gcpose_trt.runtime.backends.opening import BACKENDS, PRECISIONS, open_backend
+from gcpose_trt.runtime.halves import CHUNK, estimate
 from gcpose_trt.runtime.info import ModelInfo
-from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit, parse_size, place, to_bgr8
+from gcpose_trt.runtime.preprocess import Image, SizeRule, fit, parse_size, to_bgr8
 from gcpose_trt.runtime.timing import Timing
 
 __all__ = ["BACKENDS", "PRECISIONS", "PoseEstimator", "Timing"]
-
-_CHUNK = 8  # frames of a batch that go through the network together: more costs memory and saves nothing
 
 
 class PoseEstimator:
@@ -81,7 +80,7 @@ class PoseEstimator:
         self.min_score: float = self.info.min_score if min_score is None else float(min_score)
         self.max_people: int = self.info.max_people if max_people is None else int(max_people)
         try:
-            self._rule = _size_rule(self.info, wanted, size, engine=self.backend == "tensorrt")
+            self._rule = size_rule(self.info, wanted, size, engine=self.backend == "tensorrt")
         except GcposeError:
             opened.close()  # nobody else could: there is no estimator
             raise
@@ -178,7 +177,7 @@ class PoseEstimator:
         if isinstance(backend, FusedBackend):
             yield from self._fused(backend, frames)
             return
-        chunk = backend.batch_limit or _CHUNK
+        chunk = backend.batch_limit or CHUNK
         for start in range(0, len(frames), chunk):
             yield self._run_chunk(backend, list(frames[start : start + chunk]))
 
@@ -188,30 +187,9 @@ class PoseEstimator:
         return backend.estimate(frames, self._rule, self.min_score, self.max_people)
 
     def _run_chunk(self, backend: Backend, frames: list[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
-        clock = [time.perf_counter()]
-        image, boxes = _letterbox([_on_host(frame, backend.name) for frame in frames], self._rule, backend.batch_limit)
-        sizes = np.zeros((len(image), 2), np.int64)
-        sizes[: len(boxes)] = [box.content for box in boxes]
-        clock.append(time.perf_counter())
-        found = backend.detect(image, np.maximum(sizes, 1))
-        clock.append(time.perf_counter())
-        keep = [_keep(found, row, self.min_score, self.max_people) for row in range(len(boxes))]
-        people = np.concatenate([found.boxes[row][rows] for row, rows in enumerate(keep)])
-        batch_index = np.repeat(np.arange(len(keep)), [len(rows) for rows in keep]).astype(np.int64)
-        keypoints = np.zeros((0, KEYPOINTS, 3), np.float32)
-        if len(people):
-            keypoints = backend.pose(found.p2, people, batch_index)
-        clock.append(time.perf_counter())
-        poses = [
-            PoseFrame(
-                boxes=box.boxes_to_frame(found.boxes[row][rows]),
-                scores=found.scores[row][rows],
-                keypoints=box.keypoints_to_frame(keypoints[batch_index == row]),
-            )
-            for row, (box, rows) in enumerate(zip(boxes, keep, strict=True))
-        ]
-        clock.append(time.perf_counter())
-        return poses, Timing(*(1e3 * np.diff(clock)).tolist())
+        start = time.perf_counter()
+        images = [_on_host(frame, backend.name) for frame in frames]
+        return estimate(backend, images, self._rule, self.min_score, self.max_people, start)
 
     def warmup(self, calls: int = 1) -> None:
         """Run on a blank frame, so that the first real one does not pay for allocation and tuning.
@@ -288,7 +266,18 @@ def _on_host(frame: Any, backend: str) -> Image:
     return to_bgr8(frame)
 
 
-def _size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any, engine: bool = False) -> SizeRule:
+def size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any, engine: bool = False) -> SizeRule:
+    """Return how large frames become for a model.
+
+    Args:
+        info: the model.
+        wanted: what `parse_size` made of `size`.
+        size: as the user gave it, for the message.
+        engine: the model is one of TensorRT engines.
+
+    Raises:
+        GcposeError: the model takes inputs of another size only.
+    """
     if wanted is None or (info.size is not None and wanted.exact == info.size):
         return info.size_rule
     if info.size is not None:
@@ -300,26 +289,3 @@ def _size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any, engine: bool
             f"with gcpose-trt {make} {info.model} --size {asked}"
         )
     return wanted
-
-
-def _letterbox(frames: list[Image], rule: SizeRule, batch: int | None) -> tuple[Image, list[Letterbox]]:
-    """Place frames into one array (B, H, W, 3) that is large enough for all of them.
-
-    Args:
-        frames: BGR uint8.
-        rule: their size in the network.
-        batch: wanted B; rows without a frame stay black.
-    """
-    boxes = [fit((frame.shape[0], frame.shape[1]), rule) for frame in frames]
-    canvas = np.max([box.canvas for box in boxes], axis=0)
-    image = np.zeros((batch or len(frames), *canvas, 3), np.uint8)
-    for row, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
-        place(frame, box, image[row])
-    return image, boxes
-
-
-def _keep(found: Detections, row: int, min_score: float, max_people: int) -> NDArray[np.int64]:
-    """Return the rows of one frame's people to go on with, best first."""
-    count = int(found.count[row])
-    scores = found.scores[row, :count]
-    return np.flatnonzero(scores >= min_score)[:max_people]

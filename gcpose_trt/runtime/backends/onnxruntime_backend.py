@@ -33,6 +33,9 @@ class OnnxRuntimeBackend:
             form: the files themselves if they are quantized, else those of the folder beside theirs with "-int8" behind
             its name, made from the same weights. Quantized files run in INT8 whatever is asked for, but not in fp16.
 
+    Attributes:
+        paths: the files that run: those of the INT8 form where that does.
+
     Raises:
         GcposeError: a file is corrupt, not one of ours, or does not go with the other.
         MissingDependencyError: fp16 without the package onnx.
@@ -47,8 +50,9 @@ class OnnxRuntimeBackend:
         detector, pose = _cast(paths, precision) if precision == "fp16" else (None, None)
         if precision == "int8":
             paths = _int8_paths(paths)
-        self._detector = _open(paths.detector, threads, detector)
-        self._pose = _open(paths.pose, threads, pose)
+        self.paths = paths
+        self._detector = open_session(paths.detector, threads, detector)
+        self._pose = open_session(paths.pose, threads, pose)
         self.info = bundle.check_pair(
             bundle.read_record(_metadata(self._detector), "detector", paths.detector),
             bundle.read_record(_metadata(self._pose), "pose", paths.pose),
@@ -66,13 +70,18 @@ class OnnxRuntimeBackend:
     def detect(self, image: NDArray[np.uint8], image_size: NDArray[np.int64]) -> Detections:
         """See `Backend.detect`; `p2` stays an OrtValue: Python never touches the largest tensor."""
         feeds = {"image": ort.OrtValue.ortvalue_from_numpy(image), "image_size": _value(image_size)}
-        p2, boxes, scores, count = _run(self._detector, DETECTOR_OUTPUTS, feeds)
+        p2, boxes, scores, count = run_session(self._detector, DETECTOR_OUTPUTS, feeds)
         return Detections(p2, boxes.numpy(), scores.numpy(), count.numpy())
 
     def pose(self, p2: ort.OrtValue, boxes: NDArray[np.float32], batch_index: NDArray[np.int64]) -> NDArray[np.float32]:
         """See `Backend.pose`."""
         feeds = {"p2": p2, "boxes": _value(boxes), "batch_index": _value(batch_index)}
-        return _run(self._pose, POSE_OUTPUTS, feeds)[0].numpy()
+        return run_session(self._pose, POSE_OUTPUTS, feeds)[0].numpy()
+
+    @property
+    def sessions(self) -> dict[str, ort.InferenceSession]:
+        """The two graphs, "detector" and "pose"."""
+        return {"detector": self._detector, "pose": self._pose}
 
     def close(self) -> None:
         """Drop the sessions; ONNX Runtime frees them with their last reference."""
@@ -90,7 +99,7 @@ def _int8_paths(paths: bundle.BundlePaths) -> bundle.BundlePaths:
         return paths
     hashes = []
     for path in (paths.detector, beside.detector):
-        metadata = _metadata(_open(path, 1, optimise=False))
+        metadata = _metadata(open_session(path, 1, optimise=False))
         if path == paths.detector and bundle.INT8_KEY in metadata:
             return paths
         hashes.append(bundle.read_record(metadata, "detector", path).weights_sha256)
@@ -119,7 +128,7 @@ def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
         from gcpose_trt.graph.prepare import prepare_bundle
     except ImportError as error:
         raise MissingDependencyError(error.name or "onnx", "tensorrt", f"precision {precision}") from error
-    if bundle.INT8_KEY in _metadata(_open(paths.detector, 1, optimise=False)):
+    if bundle.INT8_KEY in _metadata(open_session(paths.detector, 1, optimise=False)):
         raise GcposeError(
             f"{paths.detector.parent} is quantized to INT8; leave the precision out, or give the float model"
         )
@@ -130,8 +139,20 @@ def _cast(paths: bundle.BundlePaths, precision: str) -> tuple[bytes, bytes]:
     return graphs.detector.SerializeToString(), graphs.pose.SerializeToString()
 
 
-def _open(path: Path, threads: int | None, content: bytes | None = None, optimise: bool = True) -> ort.InferenceSession:
-    """Open a file, or what was made of it; without optimising, to read its metadata."""
+def open_session(
+    path: Path, threads: int | None = None, content: bytes | None = None, optimise: bool = True
+) -> ort.InferenceSession:
+    """Open a file, or what was made of it; without optimising, to read its metadata.
+
+    Args:
+        path: the file, for messages too.
+        threads: of one inference, or None for one a physical core.
+        content: the graph to open in place of the file's.
+        optimise: let ONNX Runtime rewrite the graph.
+
+    Raises:
+        GcposeError: it cannot be loaded.
+    """
     options = ort.SessionOptions()
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -166,7 +187,14 @@ def _check_names(session: ort.InferenceSession, inputs: set[str], outputs: list[
         )
 
 
-def _run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, ort.OrtValue]) -> list[ort.OrtValue]:
+def run_session(
+    session: ort.InferenceSession, outputs: list[str], feeds: dict[str, ort.OrtValue]
+) -> list[ort.OrtValue]:
+    """Run a graph.
+
+    Raises:
+        GcposeError: ONNX Runtime refuses, or has no memory.
+    """
     try:
         return list(session.run_with_ort_values(outputs, feeds))
     except Exception as error:  # its exceptions have no public base class
