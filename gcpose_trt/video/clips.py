@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -36,15 +36,10 @@ class VideoSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warnings: list[str] = []
-        self._container = _open(path)
-        streams = self._container.streams.video
-        if not streams or self._container.format.name in _NO_VIDEO:
-            self._container.close()
-            raise GcposeError(f"{path} has no video in it; {_REMEDY}")
-        self._stream = streams[0]
+        self._container, self._stream = open_stream(path, str(path))
         self._stream.thread_type = "AUTO"
         self.frames: int | None = self._stream.frames or None
-        self.rate: float | None = float(self._stream.average_rate or self._stream.guessed_rate or 25)
+        self.rate: float | None = nominal_rate(self._stream)
 
     def __iter__(self) -> Iterator[Frame]:
         start: float | None = None
@@ -58,7 +53,7 @@ class VideoSource:
             yield Frame(index, max(0.0, time - start), upright(picture), str(self.path))
             index += 1
         if index == 0:
-            raise GcposeError(f"{self.path} is truncated or damaged, no frame can be read; {_REMEDY}")
+            raise GcposeError(no_frames(str(self.path)))
         if self.warnings or (self.frames and index < 0.98 * self.frames):
             expected = f" of {self.frames}" if self.frames else ""
             why = f" ({self.warnings[0]})" if self.warnings else ""
@@ -83,7 +78,7 @@ class VideoSource:
                 self._note(error)
 
     def _note(self, error: Exception) -> None:
-        self.warnings.append(getattr(error, "strerror", None) or str(error))
+        self.warnings.append(reason_of(error))
 
     def __enter__(self) -> VideoSource:
         return self
@@ -94,15 +89,50 @@ class VideoSource:
         self._container.close()
 
 
-def _open(path: Path) -> Any:
+def open_stream(file: Path | BinaryIO, name: str) -> tuple[Any, Any]:
+    """Open a video.
+
+    Args:
+        file: path on this machine, or a file object that can seek.
+        name: what it is called in messages.
+
+    Returns:
+        PyAV's container, to be closed, and the first video stream in it.
+
+    Raises:
+        GcposeError: see `VideoSource`.
+    """
     try:
         # A file, whatever its name: FFmpeg would take "a:b.mp4" for an address.
-        return av.open(f"file:{path}", mode="r", **_METADATA)
+        target: Any = f"file:{file}" if isinstance(file, Path) else file
+        container = av.open(target, mode="r", **_METADATA)
     except FileNotFoundError:
-        raise GcposeError(f"no file {path}; check the path") from None
+        raise GcposeError(f"no file {name}; check the path") from None
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise GcposeError(f"{path} is truncated, damaged or not a video ({reason}); {_REMEDY}") from error
+        reason = reason_of(error)
+        raise GcposeError(f"{name} is truncated, damaged or not a video ({reason}); {_REMEDY}") from error
+    streams = container.streams.video
+    if not streams or container.format.name in _NO_VIDEO:
+        container.close()
+        raise GcposeError(f"{name} has no video in it; {_REMEDY}")
+    return container, streams[0]
+
+
+def nominal_rate(stream: Any) -> float:
+    """Return the frames a second that a stream of PyAV says it has; 25 where it says nothing."""
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error of PyAV or of the operating system says, without number and file name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def no_frames(name: str) -> str:
+    """Return the message about a video of which nothing can be shown."""
+    return f"{name} is truncated or damaged, no frame can be read; {_REMEDY}"
 
 
 class Upright:

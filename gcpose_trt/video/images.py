@@ -84,7 +84,7 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(files, key=natural_order)
 
 
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
+def natural_order(path: Path | str) -> list[tuple[int, int | str]]:
     """Sort key under which numbers in names count as numbers."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
@@ -102,19 +102,32 @@ def read_image(path: Path) -> Image:
         raise GcposeError(f"no file {path}; check the path") from None
     except OSError as error:
         raise GcposeError(f"cannot read {path} ({error.strerror}); check its permissions") from error
+    return decode_image(data, str(path))
+
+
+def decode_image(data: bytes, name: str) -> Image:
+    """Return an image file's content as (H, W, 3) BGR uint8, upright.
+
+    Args:
+        data: all of the file.
+        name: what it is called in messages.
+
+    Raises:
+        GcposeError: empty, truncated, or not an image.
+    """
     if not data:
-        raise GcposeError(f"{path} is empty; give another image")
+        raise GcposeError(f"{name} is empty; give another image")
     if _is_truncated(data):
-        raise GcposeError(f"{path} is truncated; copy it again or give another image")
+        raise GcposeError(f"{name} is truncated; copy it again or give another image")
     # Unchanged keeps 16 bits and alpha, which the picture needs, but does not turn it upright as EXIF says; a JPEG
     # has neither of the former and often the latter.
     flags = cv2.IMREAD_COLOR if data.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # more pixels than OpenCV accepts
-        raise GcposeError(f"{path} cannot be read ({error.err}); give a smaller image") from error
+        raise GcposeError(f"{name} cannot be read ({error.err}); give a smaller image") from error
     if image is None:
-        raise GcposeError(f"{path} is damaged or not an image; give a JPEG or PNG file")
+        raise GcposeError(f"{name} is damaged or not an image; give a JPEG or PNG file")
     return to_bgr8(image)
 
 
