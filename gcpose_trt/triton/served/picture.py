@@ -1,0 +1,11 @@
+"""Encoded pictures in, people out. Triton's Python backend loads this file as `model.py`."""
+
+import triton_python_backend_utils
+
+from gcpose_trt.triton.python_models import PictureModel
+
+
+class TritonPythonModel(PictureModel):
+    """The name that Triton looks for."""
+
+    utils = triton_python_backend_utils

@@ -1,0 +1,11 @@
+"""The half of the network that finds their joints. Triton's Python backend loads this file as `model.py`."""
+
+import triton_python_backend_utils
+
+from gcpose_trt.triton.python_models import PoseModel
+
+
+class TritonPythonModel(PoseModel):
+    """The name that Triton looks for."""
+
+    utils = triton_python_backend_utils
