@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from gcpose_trt import __version__
 from gcpose_trt.pose.types import KEYPOINTS
@@ -15,9 +16,9 @@ from gcpose_trt.triton.source import Half, Source, Tensor
 
 MARK = "Made by gcpose-trt export-triton"
 WARMUP_FRAME = (480, 640)
-WARMUP_PICTURE, WARMUP_SIZE = "picture", "image_size"  # files in the folders `warmup` of two models
-_POSE_COMMENT = """No batches here: the first dimension of the boxes counts the people of all frames of a call, batch_index says
-whose frame each is in, and p2 has one row a frame. Two requests could not be joined along it."""
+WARMUP_SIZE = "image_size"  # a file in the folder `warmup` of the detector
+_POSE_COMMENT = """No batches here: the first dimension of the boxes counts the people of all frames of a call,
+batch_index says in whose frame each is, and p2 has one row a frame. Two requests could not be joined along it."""
 _FIXED_COMMENT = "The file takes exactly the shapes below, batch included, so Triton must not add one."
 
 
@@ -53,15 +54,12 @@ def service_config(plan: Plan, frames: bool) -> str:
         frames: of the one that takes raw frames, not encoded pictures.
     """
     settings = plan.settings
-    height, width = WARMUP_FRAME
     if frames:
         taken: Message = [("name", FRAME), ("data_type", Name("TYPE_UINT8")), ("dims", [-1, -1, 3])]
         # The Python backend gets each request by itself, so that their frames need not be of one size.
         taken.append(("allow_ragged_batch", True))
-        warm: Message = [("data_type", Name("TYPE_UINT8")), ("dims", [height, width, 3]), ("zero_data", True)]
     else:
         taken = [("name", PICTURE), ("data_type", Name("TYPE_STRING")), ("dims", [1])]
-        warm = [("data_type", Name("TYPE_STRING")), ("dims", [1]), ("input_data_file", WARMUP_PICTURE)]
     what = "raw BGR frames, UINT8 [H, W, 3]" if frames else "encoded pictures (JPEG, PNG, WebP), BYTES of one element"
     return render(
         [
@@ -76,7 +74,10 @@ def service_config(plan: Plan, frames: bool) -> str:
             (COMMENT, "One more than copies of the network: pictures are decoded while the network is busy."),
             ("instance_group", [[("count", plan.instances + 1), ("kind", Name("KIND_CPU"))]]),
             ("version_policy", [("latest", [("num_versions", 1)])]),
-            ("model_warmup", [[("name", "one"), ("batch_size", 1), _warm_input(FRAME if frames else PICTURE, warm)]]),
+            (
+                COMMENT,
+                "No warm-up: it would run before Triton lets models call others. The two networks have their own.",
+            ),
             (COMMENT, "To be changed: min_score and max_people (requests may say others), size (empty: the model's)."),
             *parameters(_service_parameters(plan)),
         ]
@@ -94,7 +95,7 @@ _SERVICE_OUTPUTS = (
 def _service_parameters(plan: Plan) -> dict[str, str]:
     settings = plan.settings
     return {
-        "min_score": f"{settings.min_score:g}",
+        "min_score": str(settings.min_score),
         "max_people": str(settings.max_people),
         "size": settings.size or "",
         "detector": settings.detector,
@@ -111,17 +112,15 @@ def detector_config(plan: Plan) -> str:
     """Return the configuration of the model that finds people."""
     source, batch = plan.source, detector_batch(plan)
     canvas = fit(WARMUP_FRAME, plan.settings.rule).canvas
-    rows = 1 if batch else source.batch_limit or 1
-    warm = {
-        "image": [("dims", [*canvas, 3]), ("zero_data", True)],
-        "image_size": [("dims", [2]), ("input_data_file", WARMUP_SIZE)],
+    lead = [] if batch else [source.batch_limit or 1]
+    data: dict[str, tuple[list[int], tuple[str, Any]]] = {
+        "image": ([*lead, *canvas, 3], ("zero_data", True)),
+        "image_size": ([*lead, 2], ("input_data_file", WARMUP_SIZE)),
     }
-    inputs = []
-    for tensor in source.detector.inputs:
-        fields = dict(warm[tensor.name])
-        if not batch:
-            fields["dims"] = [rows, *fields["dims"]]  # type: ignore[misc]
-        inputs.append(_warm_input(tensor.name, [("data_type", _kind(tensor)), *fields.items()]))
+    inputs = [
+        _warm_input(tensor.name, [("data_type", _kind(tensor)), ("dims", data[tensor.name][0]), data[tensor.name][1]])
+        for tensor in source.detector.inputs
+    ]
     gathering: Message = []
     if batch > 1:
         gathering = [

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from gcpose_trt.video.images import decode_image
 
 PICTURE, FRAME = "image", "frame"  # names of the inputs
 OUTPUTS = ("count", "boxes", "scores", "keypoints")
-_PATIENCE = 120.0  # seconds; the networks are loaded beside this model, and large ones on slow disks take their time
-_POLL = 0.05
 
 
 class PythonModel:
@@ -87,7 +84,6 @@ class ServiceModel(PythonModel):
         """See `PythonModel.open`."""
         self._settings = Settings.from_parameters(self.parameters, self.name)
         self._service = PoseService(self._infer, self._settings)
-        self._awaited = False
 
     def frames(self, request: Any) -> list[Image]:
         """Return the frames of a request; overridden.
@@ -110,7 +106,6 @@ class ServiceModel(PythonModel):
                 responses.append(self.error(error, client=True))
         wanted = [job for job in jobs if job is not None]
         if wanted:
-            self._await_networks()
             self._service.answer(wanted)
         for place, job in enumerate(jobs):
             if job is not None:
@@ -127,19 +122,6 @@ class ServiceModel(PythonModel):
         found = json.loads(text) if text else {}
         return found if isinstance(found, dict) else {}
 
-    def _await_networks(self) -> None:
-        """Wait for the two models that this one calls: Triton loads all of a repository at a time, in any order, and
-        asks this one to warm up as soon as it is there itself."""
-        ready = getattr(self.utils, "is_model_ready", None)
-        if self._awaited or ready is None:
-            return
-        end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end and not all(
-            ready(name) for name in (self._settings.detector, self._settings.pose)
-        ):
-            time.sleep(_POLL)
-        self._awaited = True  # whether they are there or not: the call says what is wrong with them
-
     def _infer(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         """See `gcpose_trt.triton.serving.Infer`; "p2" stays the server's tensor."""
         utils = self.utils
@@ -153,9 +135,13 @@ class ServiceModel(PythonModel):
         request = utils.InferenceRequest(
             model_name=model, requested_output_names=list(outputs), inputs=tensors, **options
         )
-        response = request.exec()
-        if response.has_error():
-            raise GcposeError(f"{model} failed ({response.error().message()}); see the server's log")
+        try:
+            response = request.exec()
+            reason = response.error().message() if response.has_error() else None
+        except utils.TritonModelException as error:  # the server is not ready yet, or is about to end
+            reason = str(error)
+        if reason is not None:
+            raise GcposeError(f"{model} failed ({' '.join(reason.split())}); see the server's log")
         found = {tensor.name(): tensor for tensor in response.output_tensors()}
         return {name: found[name] if name == "p2" else found[name].as_numpy() for name in outputs}
 

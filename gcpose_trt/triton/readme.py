@@ -63,8 +63,9 @@ def _start(plan: Plan, output: Path) -> str:
         *_run(plan, output),
         "```",
         "",
-        "`--shm-size` matters: features go from model to model through shared memory, and Docker gives 64 MB of it. The "
-        "server is ready when `curl -fs localhost:8000/v2/health/ready` succeeds; each model has run once by then.",
+        "`--shm-size` matters: features go from model to model through shared memory, and Docker gives 64 MB of it. "
+        "The server is ready when `curl -fs localhost:8000/v2/health/ready` succeeds; "
+        "both halves of the network have run once by then.",
     ]
     return "\n".join([*lines, *_backend_notes(plan)])
 
@@ -103,8 +104,8 @@ def _backend_notes(plan: Plan) -> list[str]:
     where = f"{engine.gpu.name} (compute capability {engine.gpu.compute_capability})" if engine.gpu else "its GPU"
     lines = [
         "",
-        f"The engines run with TensorRT {engine.tensorrt} only, on {where}, {engine.os}. Which release of Triton has it: "
-        f"the row TensorRT of {_MATRIX}, or ask an image:",
+        f"The engines run with TensorRT {engine.tensorrt} only, on {where}, {engine.os}. Which release of Triton has "
+        f"it: the row TensorRT of {_MATRIX}, or ask an image:",
         "",
         "```sh",
         "docker run --rm nvcr.io/nvidia/tritonserver:<yy.mm>-py3 sh -c \"dpkg -l 'libnvinfer*' | grep ^ii\"",
@@ -180,19 +181,19 @@ def _outputs(plan: Plan) -> str:
 {plan.source.info.keypoint_threshold:g} |
 
 N is the number of people in the picture of the request that has most; rows beyond `count` are zero. Coordinates are
-pixels of the picture as it was sent (turned upright, if its EXIF says so), (0, 0) is the top left corner of the top left
-pixel. Joints: {names}."""
+pixels of the picture as it was sent (turned upright, if its EXIF says so), (0, 0) is the top left corner of the top
+left pixel. Joints: {names}."""
 
 
 def _tuning(plan: Plan) -> str:
     settings = plan.settings
     return f"""## Speed
 
-- Up to {settings.batch} frames go through the network together; a request waits at most {plan.queue_delay} us for others
-  (`dynamic_batching` in `{plan.name}/config.pbtxt`). A longer wait gives more pictures a second under load and a later
-  answer without. Only frames with the same size in the network go together: cameras of one size batch best.
-- {plan.instances} cop{"y" if plan.instances == 1 else "ies"} of the network (`instance_group`); on a GPU two often hide the
-  copies to and from it, on a CPU one uses all cores.
+- Up to {settings.batch} frames go through the network together; a request waits at most {plan.queue_delay} us for
+  others (`dynamic_batching` in `{plan.name}/config.pbtxt`). A longer wait gives more pictures a second under load and a
+  later answer without. Only frames with the same size in the network go together: cameras of one size batch best.
+- {plan.instances} cop{"y" if plan.instances == 1 else "ies"} of the network (`instance_group`); on a GPU two often hide
+  the copies to and from it, on a CPU one uses all cores.
 - A result can differ in its last bits with the number of frames that went through the network together.
 - Measure with: `perf_analyzer -m {plan.frame} --shape {FRAME}:1080,1920,3 --concurrency-range 1:8`
 - Metrics for Prometheus at `localhost:8002/metrics`: `nv_inference_request_success`, `nv_inference_queue_duration_us`,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from gcpose_trt.assets import FOLDER
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.plugins.library import LIBRARY_NAME
 from gcpose_trt.runtime.halves import CHUNK
@@ -25,7 +23,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LARGEST_BATCH = 64
 _LARGEST_DELAY = 10_000_000  # ten seconds: beyond, a client has given up
 _WARMUP = "warmup"  # Triton's name of the folder
-_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,6 @@ def export(request: ExportRequest) -> configs.Plan:
     with staging(request.output, names, request.force) as work:
         _write_service(work / plan.name, configs.service_config(plan, frames=False), "picture")
         _write_service(work / plan.frame, configs.service_config(plan, frames=True), "frame")
-        (work / plan.name / _WARMUP).mkdir()
-        (work / plan.name / _WARMUP / configs.WARMUP_PICTURE).write_bytes(_element(warmup_picture()))
         _write_half(work / plan.settings.detector, configs.detector_config(plan), source, "detector")
         _write_half(work / plan.settings.pose, configs.pose_config(plan), source, "pose")
         _write_sizes(work / plan.settings.detector / _WARMUP, plan)
@@ -117,8 +112,8 @@ def make_plan(request: ExportRequest, source: Source) -> configs.Plan:
     limit = source.batch_limit
     if limit is not None and request.max_batch is not None and request.max_batch > limit:
         raise GcposeError(
-            f"{request.model} takes {limit} frame{'s' * (limit > 1)} a call, not {request.max_batch}; leave --max-batch "
-            f"out, or build engines with: gcpose-trt build-engine --batch {request.max_batch}"
+            f"{request.model} takes {limit} frame{'s' * (limit > 1)} a call, not {request.max_batch}; leave "
+            f"--max-batch out, or build engines with: gcpose-trt build-engine --batch {request.max_batch}"
         )
     if request.max_people is not None and request.max_people > info.max_people:
         raise GcposeError(
@@ -168,28 +163,6 @@ def _write_sizes(folder: Path, plan: configs.Plan) -> None:
     kind = next(tensor.kind for tensor in plan.source.detector.inputs if tensor.name == "image_size")
     sizes = np.array([content] * rows, np.int64 if kind == "INT64" else np.int32)
     (folder / configs.WARMUP_SIZE).write_bytes(sizes.tobytes())
-
-
-def warmup_picture() -> bytes:
-    """Return a JPEG with people in it, so that warming up runs both halves: the first frame of the sample clip.
-
-    Raises:
-        GcposeError: the sample clip is damaged.
-    """
-    import cv2
-
-    from gcpose_trt.video.clips import VideoSource
-
-    with VideoSource(FOLDER / "sample.mp4") as clip:
-        frame = next(iter(clip)).image
-    height, width = configs.WARMUP_FRAME
-    small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])
-
-
-def _element(data: bytes) -> bytes:
-    """Return a tensor of one BYTES element as Triton serialises it."""
-    return struct.pack("<I", len(data)) + data
 
 
 def _readme_name(output: Path, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,8 +168,8 @@ def _engines(folder: Path, precision: str | None) -> Source:
     record = EngineRecord.load(folder)
     if record.target != "tensorrt":
         raise GcposeError(
-            f"{folder} was built for {record.target}, which Triton does not run; build it with: gcpose-trt build-engine "
-            "--target tensorrt"
+            f"{folder} was built for {record.target}, which Triton does not run; build it with: gcpose-trt "
+            "build-engine --target tensorrt"
         )
     if precision is not None and precision != record.precision:
         raise GcposeError(
@@ -198,7 +198,7 @@ def _engines(folder: Path, precision: str | None) -> Source:
     )
 
 
-def _engine_half(file: Path, io: list[Mapping[str, Any]]) -> Half:
+def _engine_half(file: Path, io: Sequence[Mapping[str, Any]]) -> Half:
     tensors = [(Tensor(item["name"], _TYPES[item["dtype"]], tuple(map(int, item["shape"]))), item) for item in io]
     return Half(
         file,
