@@ -91,23 +91,26 @@ class Clip:
         except (av.error.FFmpegError, OSError):
             return
 
-    def enter(self, pts: int) -> Iterator[Any] | None:
+    def enter(self, pts: int, patient: bool = True) -> Iterator[Any] | None:
         """Go to the key frame with this time stamp.
 
         Containers seek by time stamps of decoding, or by guessing from the bit rate, so the way goes farther to the
         front until the key frame is not passed.
 
+        Args:
+            pts: time stamp of showing.
+            patient: look through all of the file if seeking does not find it.
+
         Returns:
             Packets from the key frame's on; None if there is no such key frame, or no way to it.
         """
         step = max(1, round(1 / self.time_base))
-        for packets in [*(self.packets_from(pts - step * back) for back in _BACK), self.all_packets()]:
+        ways = [self.packets_from(pts - step * back) for back in _BACK]
+        for packets in [*ways, self.all_packets()] if patient else ways:
             for packet in packets:
-                if packet.pts is None or not packet.is_keyframe:
-                    continue
-                if packet.pts == pts:
+                if packet.pts == pts and packet.is_keyframe:
                     return itertools.chain([packet], self.packets())
-                if packet.pts > pts:
+                if packet.dts is not None and packet.dts > pts:  # it would have come, nothing is shown before decoded
                     break
         return None
 

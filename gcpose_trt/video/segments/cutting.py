@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import av
+from av.format import Flags
 
 from gcpose_trt.video.segments.clip import Clip
-from gcpose_trt.video.segments.reading import Notes, decode_window
+from gcpose_trt.video.segments.reading import Notes, within
 
-# Their decoders need no entry at a key frame; what "seeking" does in them is a guess that may repeat or skip frames.
-_UNCUT = frozenset({"gif", "apng"})
+_UNCUT = frozenset({"gif", "apng"})  # each frame is drawn over those before
+# As FFmpeg calls them. What it has of others is what it happened to see on the way.
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class _Key:
     Attributes:
         time: in ticks; of decoding or of showing, whichever the container's index has, for choosing only.
         pts: when it is shown, in ticks; None where only a look at the packet tells.
-        position: byte in the file; None where it is not known to be the packet's own.
+        position: byte in the file; None where nothing says.
     """
 
     time: int
@@ -46,7 +48,7 @@ def find_cuts(clip: Clip, seconds: float) -> list[int]:
         Time stamps of showing of key frames, rising, without that of the first. None means: read it in one piece,
         because there is no key frame to cut at, or time stamps are missing or not in order.
     """
-    if clip.container.format.name in _UNCUT:
+    if clip.container.format.name in _UNCUT or clip.container.format.flags & Flags.no_timestamps.value:
         return []
     keys = _indexed(clip)
     if keys is None:
@@ -72,7 +74,7 @@ def _near_multiples(keys: list[_Key], ticks: float) -> Iterable[_Key]:
 
 def _indexed(clip: Clip) -> list[_Key] | None:
     """Return the key frames of the container's index; None if it has none or not all."""
-    if not hasattr(clip.stream, "index_entries"):  # before PyAV 18
+    if clip.container.format.name not in _INDEXED or not hasattr(clip.stream, "index_entries"):  # PyAV 17 has none
         return None
     next(clip.packets_from(0), None)  # Matroska reads its index at the first seek
     entries = [(entry.timestamp, entry.is_keyframe, entry.is_discard) for entry in clip.stream.index_entries]
@@ -110,19 +112,21 @@ def _scanned(clip: Clip) -> list[_Key]:
             if keys and packet.pts <= keys[-1].time:
                 return []
             keys.append(_Key(packet.pts, packet.pts, packet.pos))
-    return keys
+    clip.restart()  # forgets what it saw: readers, who will not have seen it, seek without
+    # A packet that does not begin where one of the container's does has a time stamp that is reckoned from others'.
+    return keys[:1] + [key for key in keys[1:] if key.position is not None]
 
 
 def _try(clip: Clip, key: _Key) -> int | None:
     """Return when a key frame is shown if a part can begin there."""
     pts = _shown_at(clip, key.time) if key.pts is None else key.pts
-    packets = None if pts is None else clip.enter(pts)
+    packets = None if pts is None else clip.enter(pts, patient=False)
     if packets is None:
         return None
-    # What seeking in a bare stream finds may bear the same time stamp and be another frame.
-    if key.position is not None and next(packets).pos != key.position:
+    entry = next(packets)
+    if key.position is not None and entry.pos != key.position:
         return None
-    shown = next(decode_window(clip, pts, None, Notes()), None)
+    shown = next(within(itertools.chain([entry], packets), pts, None, Notes()), None)
     return pts if shown is not None and shown.pts == pts else None
 
 

@@ -35,13 +35,11 @@ def read_window(clip: Clip, start: int | None, end: int | None, notes: Notes) ->
     """
     upright = Upright()
     first: float | None = None
-    index = 0
-    for picture in decode_window(clip, start, end, notes):
+    for index, picture in enumerate(decode_window(clip, start, end, notes)):
         time = picture.time
         if time is None:
             time = (first or 0.0) + index / clip.rate
         first = time if first is None else first
-        index += 1
         yield time, upright(picture)
 
 
@@ -49,10 +47,15 @@ def decode_window(clip: Clip, start: int | None, end: int | None, notes: Notes) 
     """Yield the frames of `read_window` as PyAV decodes them."""
     packets = None if start is None else clip.enter(start)
     if packets is None:
-        # Not there any more, although it was when the video was cut: the long way, from the first frame, is as good.
         if start is not None:
+            # Not there any more, although it was when the video was cut: the long way, from the first frame.
             clip.restart()
         packets = clip.packets()
+    yield from within(packets, start, end, notes)
+
+
+def within(packets: Iterator[Any], start: int | None, end: int | None, notes: Notes) -> Iterator[Any]:
+    """Yield the frames in a window that packets from its start on, or from before, are decoded to."""
     for picture in _decode(packets, notes):
         pts = picture.pts
         if pts is not None:
