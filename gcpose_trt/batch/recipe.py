@@ -72,7 +72,7 @@ def make_recipe(
         segment_images: pictures of a segment; None is 64.
         track: number people through videos.
         annotate: draw an MP4 of each video.
-        device: where backend torch will run, "cpu" or "cuda": its defaults go by it.
+        device: where backend torch will run, "cpu" or "cuda": its defaults go by it; None is a GPU where there is one.
 
     Raises:
         GcposeError: no such model, or an option is out of range or does not go with another.
@@ -91,7 +91,7 @@ def make_recipe(
         looked = _look_at_engines(name, engines, precision, size, min_score, max_people, threads)
     else:
         looked = _open(name, backend, precision, size, min_score, max_people, threads, device)
-    on_gpu = looked["backend"] == "tensorrt" or (looked["backend"] == "torch" and _is_gpu(device))
+    on_gpu = looked["backend"] == "tensorrt" or (looked["backend"] == "torch" and _uses_gpu(device))
     return Recipe(
         **looked,
         threads=threads if threads is not None or on_gpu else CPU_THREADS,
@@ -177,7 +177,7 @@ def _open(
 
     is_torch = backend == "torch" or model.endswith((".pth", ".pt"))
     if is_torch and precision is None:
-        precision = "fp16" if _is_gpu(device) else "fp32"
+        precision = "fp16" if _uses_gpu(device) else "fp32"
     files = _files(model)
     # A GPU may be another machine's; the network is the same one.
     estimator = PoseEstimator(model, backend, size, min_score, max_people, threads or 1, precision, device="cpu")
@@ -273,8 +273,15 @@ def _hash(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _is_gpu(device: str | None) -> bool:
-    return device is not None and device.partition(":")[0] == "cuda"
+def _uses_gpu(device: str | None) -> bool:
+    """Say whether PyTorch will run on a GPU."""
+    if device is not None:
+        return device.partition(":")[0] == "cuda"
+    try:
+        import torch
+    except ImportError:  # opening the model says what to install
+        return False
+    return torch.cuda.is_available()
 
 
 def _check_type(name: str, kind: str, value: Any) -> None:

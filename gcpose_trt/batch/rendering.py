@@ -27,7 +27,9 @@ _BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
 _JOINTS = tuple(f"{joint}_{part}" for joint in COCO17.names for part in ("x", "y", "score"))
 
 
-def render(plan: SourcePlan, recipe: Recipe, part: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+def render(
+    plan: SourcePlan, recipe: Recipe, part: str | os.PathLike[str], out: str | os.PathLike[str]
+) -> tuple[str, ...]:
     """Draw a video as `gcpose-trt demo` does, with boxes, skeletons and numbers of the people.
 
     Segments that the table has nothing of are left out: the picture before them stays for as long.
@@ -38,10 +40,14 @@ def render(plan: SourcePlan, recipe: Recipe, part: str | os.PathLike[str], out: 
         part: the Parquet file that `merge` wrote of it.
         out: the MP4 file; there whole or not at all.
 
+    Returns:
+        Warnings, one line each: the video could not be read again, so frames are not drawn that the table has.
+
     Raises:
-        GcposeError: the file cannot be written, the video or the table is gone, or PyAV has no H.264 encoder.
+        GcposeError: the file cannot be written, the table is gone, or PyAV has no H.264 encoder.
     """
     table = _Part(Path(part))
+    drawn = 0
     painter = Painter(
         PaintOptions(hud=False, trails=False, keypoint_threshold=keypoint_threshold(recipe.model, recipe.backend))
     )
@@ -49,6 +55,13 @@ def render(plan: SourcePlan, recipe: Recipe, part: str | os.PathLike[str], out: 
         for frame in _frames(plan, recipe, table):
             poses = table.poses(frame.index)
             sink.write(Result(frame, poses, picture=painter.paint(frame.image, poses)))
+            drawn += 1
+    wanted = sum(table.segment_frames)
+    if drawn == wanted:
+        return ()
+    return (
+        f"{plan.spec.uri} could be drawn in part only, {drawn} of {wanted} frames; run the batch anew with --fresh",
+    )
 
 
 def _frames(plan: SourcePlan, recipe: Recipe, table: _Part) -> Iterator[Frame]:

@@ -217,11 +217,13 @@ class Store:
         self._drop_segments(source_id)
 
     def write_failure(self, failure: SourceFailure) -> None:
-        """Record why a source failed; the next run tries it again, the segments that it has are kept.
+        """Record why a source failed, and remove output of it; the segments that it has are kept for the next run.
 
         Raises:
             GcposeError: it cannot be written.
         """
+        if failure.id is not None:
+            self._drop_output(failure.id)
         name = failure.id or f"input-{hashlib.sha256(failure.uri.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
         write_record(self._record("failures", name), records.to_json(failure))
 
@@ -233,6 +235,16 @@ class Store:
         """
         return sorted(self._all("failures", records.failure_of), key=lambda failure: failure.uri)
 
+    def results(self) -> list[Finished]:
+        """Return every source that is finished and whose output is there, also those of earlier runs, by address.
+
+        Raises:
+            GcposeError: a record may not be read.
+        """
+        specs = self._all("sources", lambda content: records.spec_of(content["finished"]["spec"]))
+        found = (self.finished(spec) for spec in specs)
+        return sorted((done for done in found if done is not None), key=lambda done: (done.spec.uri, done.spec.id))
+
     def forget(self, source_id: str) -> None:
         """Remove all of a source: its record, plan, segments and outputs, as when the source was changed.
 
@@ -243,9 +255,7 @@ class Store:
         for kind in ("sources", "plans", "failures"):
             remove(self._record(kind, source_id))
         self._drop_segments(source_id)
-        remove(self.video_path(source_id))
-        remove(self.part_path(source_id))
-        _remove_empty(self.part_path(source_id).parent)
+        self._drop_output(source_id)
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
@@ -271,6 +281,12 @@ class Store:
         for path in sorted(folder.glob("*.parquet")):
             remove(path)
         _remove_empty(folder)
+
+    def _drop_output(self, source_id: str) -> None:
+        part = self.part_path(source_id)
+        for path in (self.video_path(source_id), part):
+            remove(path)
+        _remove_empty(part.parent)
 
     def _check_foreign(self) -> None:
         """Refuse a folder that holds something else: what is there could be overwritten or be taken for results."""
@@ -318,11 +334,11 @@ class Store:
 
     def _wipe(self) -> None:
         # The recipe last: an interrupted removal leaves a batch that can go on.
-        for name in ("poses", "annotated"):
-            shutil.rmtree(self.folder / name, ignore_errors=False) if (self.folder / name).exists() else None
         self.sources_path.unlink(missing_ok=True)
-        for name in _RECORDS:
-            shutil.rmtree(self._state / name) if (self._state / name).exists() else None
+        folders = [self.folder / name for name in ("poses", "annotated")]
+        for folder in [*folders, *(self._state / name for name in _RECORDS)]:
+            if folder.exists():
+                shutil.rmtree(folder)
         (self._state / "run.json").unlink(missing_ok=True)
 
     def _check_run(self, recipe: Recipe) -> bool:
