@@ -45,7 +45,7 @@ class PythonModel:
         self.name = args["model_name"]
         self.folder = Path(args["model_repository"]) / args["model_version"]
         entries = self.config.get("parameters", {})
-        self.parameters = {key: str(entry["string_value"]) for key, entry in entries.items()}
+        self.parameters = {key: str(entry.get("string_value", "")) for key, entry in entries.items()}
         try:
             self.open()
         except GcposeError as error:

@@ -58,11 +58,12 @@ def _start(plan: Plan, output: Path) -> str:
         f"TRITON={_release(plan)}   # yy.mm of the release",
         "docker build -t tritonserver-gcpose - <<EOF",
         "FROM nvcr.io/nvidia/tritonserver:$TRITON-py3",
-        f"RUN PIP_BREAK_SYSTEM_PACKAGES=1 pip install --no-cache-dir gcpose-trt=={__version__}",
+        f"RUN PIP_BREAK_SYSTEM_PACKAGES=1 pip install --no-cache-dir gcpose-trt=={__version__} 'numpy<2'",
         "EOF",
         *_run(plan, output),
         "```",
         "",
+        "`numpy<2`: Triton's Python backend reads the arrays of NumPy 2 wrongly (2.51, release 24.10, was tried). "
         "`--shm-size` matters: features go from model to model through shared memory, and Docker gives 64 MB of it. "
         "The server is ready when `curl -fs localhost:8000/v2/health/ready` succeeds; "
         "both halves of the network have run once by then.",
@@ -126,12 +127,14 @@ def _backend_notes(plan: Plan) -> list[str]:
 def _ask(plan: Plan) -> str:
     return f"""## Ask
 
-A picture as it is, the answer as JSON:
+A picture as it is, with nothing but curl. The answer is a JSON object that names outputs and shapes, then their bytes
+(little endian) in the same order; the header `Inference-Header-Content-Length` gives the length of the JSON:
 
 ```sh
 curl -s localhost:8000/v2/models/{plan.name}/infer \\
     -H 'Inference-Header-Content-Length: 0' -H 'Content-Type: application/octet-stream' \\
-    --data-binary @picture.jpg
+    --data-binary @picture.jpg --dump-header head.txt --output answer.bin
+head -c "$(tr -d '\\r' < head.txt | sed -n 's/^Inference-Header-Content-Length: //p')" answer.bin
 ```
 
 From Python (`pip install 'tritonclient[http,grpc]'`), over HTTP:

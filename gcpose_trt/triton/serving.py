@@ -119,7 +119,7 @@ def read_limits(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if name not in parameters:
             continue
         try:
-            value = kind(parameters[name])
+            value = None if isinstance(parameters[name], bool) else kind(parameters[name])
         except (TypeError, ValueError):
             value = None
         if value is None or not least <= value <= most:
