@@ -140,7 +140,7 @@ def differences(a: Recipe, b: Recipe) -> list[str]:
             change = f"the files of {b.model} have changed" if same else f"{a.model}, now {b.model}"
             changes.append(f"{option} ({change})")
         else:
-            changes.append(f"{option} ({_word(before)}, now {_word(after)})")
+            changes.append(f"{option} ({_word(name, before)}, now {_word(name, after)})")
     return changes
 
 
@@ -178,10 +178,19 @@ def _open(
     is_torch = backend == "torch" or model.endswith((".pth", ".pt"))
     if is_torch and precision is None:
         precision = "fp16" if _uses_gpu(device) else "fp32"
-    files = _files(model)
     # A GPU may be another machine's; the network is the same one.
-    estimator = PoseEstimator(model, backend, size, min_score, max_people, threads or 1, precision, device="cpu")
+    estimator = PoseEstimator(
+        model,
+        backend,
+        size,
+        min_score,
+        max_people,
+        CPU_THREADS if threads is None else threads,
+        precision,
+        device="cpu",
+    )
     with estimator:
+        files = _files(model)
         if estimator.backend == "onnxruntime" and estimator.precision == "int8":
             beside = bundle.int8_form(bundle.find(model))
             files = files if beside is None else (beside.detector, beside.pose)
@@ -293,7 +302,8 @@ def _check_type(name: str, kind: str, value: Any) -> None:
         raise TypeError(f"{name} is {value!r}")
 
 
-def _word(value: Any) -> str:
+def _word(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "the model's own" if value is None else str(value)
+    owner = "model" if name == "size" else "backend"
+    return f"the {owner}'s own" if value is None else str(value)
