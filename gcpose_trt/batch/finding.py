@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import cv2
@@ -45,7 +45,7 @@ def is_manifest(uri: str) -> bool:
     """Say whether a file's name is that of a manifest, and it is no folder."""
     if _suffix(uri) not in _MANIFESTS or storage.has_magic(uri):
         return False
-    return storage.is_remote(uri) or not os.path.isdir(uri)
+    return storage.is_remote(uri) or not Path(uri).is_dir()
 
 
 def find(uri: str, recursive: bool) -> list[Found]:
@@ -60,12 +60,12 @@ def find(uri: str, recursive: bool) -> list[Found]:
 def _find_local(name: str, recursive: bool) -> list[Found]:
     # A file may have [ or * in its name, so what exists is not a pattern.
     if not os.path.lexists(name) and glob.has_magic(name):
-        found = (path for path in glob.glob(name, recursive=True) if os.path.isfile(path))  # noqa: PTH207, PTH113
-        files = sorted((path for path in found if _kind(path)), key=natural_order)
+        found = glob.iglob(name, recursive=True)  # noqa: PTH207  # takes absolute patterns too
+        files = sorted((path for path in found if _kind(path) and Path(path).is_file()), key=natural_order)
         if not files:
             raise GcposeError(f"no video or picture matches {name}; check the pattern, and quote it in a shell")
         return [_local(file, False) for file in files]
-    if os.path.isdir(name):
+    if Path(name).is_dir():
         files = sorted(_walk(name, recursive), key=natural_order)
         if not files:
             raise GcposeError(f"no video or picture in folder {name}; {_NOTHING} folder")
@@ -86,8 +86,8 @@ def _walk(folder: str, recursive: bool) -> Iterator[str]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        paths = (os.path.join(parent, name) for name in files if not name.startswith("."))
-        yield from (path for path in paths if _kind(path) and os.path.isfile(path))
+        paths = (Path(parent, name) for name in files if _kind(name) and not name.startswith("."))
+        yield from (str(path) for path in paths if path.is_file())
 
 
 def _local(path: str, explicit: bool) -> Found:
@@ -95,7 +95,7 @@ def _local(path: str, explicit: bool) -> Found:
     kind = _kind(path)
     if kind is None:
         # Only the content tells. OpenCV looks at its first bytes.
-        kind = "images" if os.path.isfile(path) and cv2.haveImageReader(path) else "video"
+        kind = "images" if Path(path).is_file() and cv2.haveImageReader(path) else "video"
     return Found(path, kind, f"{details.size} {details.mark}", explicit)
 
 

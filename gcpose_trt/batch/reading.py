@@ -92,25 +92,27 @@ def _video(plan: SourcePlan, segment: Segment, outcome: _Outcome) -> Iterator[_F
     count = 0
     try:
         with closing(open_file(uri)) as opened, Clip(opened.file, uri) as clip:
-            try:
-                for time, image in read_window(clip, segment.start, segment.end, notes):
-                    yield _Frame(count, time, image)
-                    count += 1
-                opened.check()
-            finally:
-                first = "the start" if segment.start is None else f"{segment.start * clip.time_base:.2f} s"
-                last = "the end" if segment.end is None else f"{segment.end * clip.time_base:.2f} s"
+            place = _place(segment, clip.time_base)
+            for time, image in read_window(clip, segment.start, segment.end, notes):
+                yield _Frame(count, time, image)
+                count += 1
+            opened.check()
     except GcposeError as error:
         outcome.failure = str(error)
         return
-    place = f"{uri}, from {first} to {last},"
+    times = "" if len(notes.damage) < 2 else f", {len(notes.damage)} times"
+    why = f" ({notes.damage[0]}{times})" if notes.damage else ""
     remedy = "copy it again or give another video"
     if count == 0:
-        why = f" ({notes.damage[0]})" if notes.damage else ""
-        outcome.failure = f"{place} is truncated or damaged, no frame can be read{why}; {remedy}"
+        outcome.failure = f"{uri} is truncated or damaged{why}, no frame {place} can be read; {remedy}"
     elif notes.damage:
-        times = "once" if len(notes.damage) == 1 else f"{len(notes.damage)} times"
-        outcome.warnings.append(f"{place} is damaged ({notes.damage[0]}, {times}): read {count} frames; {remedy}")
+        outcome.warnings.append(f"{uri} is damaged{why} {place}, where {count} frames could be read; {remedy}")
+
+
+def _place(segment: Segment, time_base: float) -> str:
+    start = "the start" if segment.start is None else f"{segment.start * time_base:.2f} s"
+    end = "the end" if segment.end is None else f"{segment.end * time_base:.2f} s"
+    return f"from {start} to {end}"
 
 
 @dataclass

@@ -66,12 +66,12 @@ def absolute(name: str, base: str = "") -> str:
         if name.startswith("/"):
             return os.path.normpath(name)
         return f"{base.rstrip('/')}/{name}"
-    return os.path.abspath(os.path.join(base, name))
+    return os.path.abspath(Path(base, name))  # noqa: PTH100  # links keep the name that the user gave them
 
 
 def parent(uri: str) -> str:
     """Return the folder that a file is in."""
-    return uri.rsplit("/", 1)[0] if is_remote(uri) else os.path.dirname(uri)
+    return uri.rsplit("/", 1)[0] if is_remote(uri) else str(Path(uri).parent)
 
 
 def check_address(uri: str) -> None:
@@ -126,7 +126,7 @@ def open_binary(uri: str) -> BinaryIO:
     """
     try:
         if not is_remote(uri):
-            return Path(uri).open("rb")  # noqa: SIM115  # the caller's to close
+            return Path(uri).open("rb")  # the caller's to close
         fs, path = filesystem(uri)
         stream = fs.open(path, "rb", block_size=_BLOCK, cache_type="blockcache", cache_options={"maxblocks": _BLOCKS})
         return _Guarded(stream)  # type: ignore[return-value]
@@ -180,6 +180,10 @@ def info_of(details: dict[str, Any]) -> FileInfo:
 
 def describe(error: Exception, uri: str) -> GcposeError:
     """Return the error for people that says why a file cannot be read."""
+    cause = error.__cause__
+    # What a web server answers, or that none does, is behind a FileNotFoundError whatever it is.
+    if type(cause).__module__.startswith("aiohttp") and isinstance(cause, Exception):
+        error = cause if getattr(cause, "status", None) != 404 else error
     if isinstance(error, FileNotFoundError):
         return GcposeError(f"no file {uri}; check the {'address' if is_remote(uri) else 'path'}")
     status = getattr(error, "status", None)  # aiohttp's
@@ -221,7 +225,10 @@ class _Guarded(io.RawIOBase):
         return int(self._stream.tell())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self._stream.seek(offset, whence))
+        try:
+            return int(self._stream.seek(offset, whence))
+        except ValueError as error:  # before the start, as a damaged file may have it
+            raise OSError(str(error)) from error
 
     def read(self, size: int = -1) -> bytes:
         try:

@@ -1,7 +1,7 @@
 """Videos in parts: cut at key frames, each part read on its own, together what reading in one go gives.
 
-A part is a window [start, end) of presentation time stamps, in the stream's time base, whose start is a key frame's. The
-frames of a part are those that lie in its window, so no frame is in two parts and none in no part:
+A part is a window [start, end) of presentation time stamps, in the stream's time base, whose start is a key frame's.
+The frames of a part are those that lie in its window, so no frame is in two parts and none in no part:
 
 - its reader enters the stream at the key frame `start`. After the key frame of an open GOP come, in the order of
   decoding, frames that are shown before it and refer to the GOP before ("leading"). They lie before the window; whether

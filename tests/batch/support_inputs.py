@@ -1,0 +1,92 @@
+"""Recipes, sources and stores for the tests of what a batch reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from gcpose_trt.batch.inputs import expand
+from gcpose_trt.batch.planning import plan_source
+from gcpose_trt.batch.reading import read_segment
+from gcpose_trt.batch.types import Chunk, Recipe, SourcePlan, SourceSpec
+
+RECIPE = Recipe("", "", "onnxruntime", "fp32", None, 0.1, 10, 1, 4, 0.5, 3, True, False)
+
+
+def source(name: str | Path) -> SourceSpec:
+    """Return the one source that an input names."""
+    found, failures = expand([str(name)])
+    assert not failures
+    (spec,) = found
+    return spec
+
+
+def plan(name: str | Path, recipe: Recipe = RECIPE) -> SourcePlan:
+    """Return the plan of the one source that an input names."""
+    planned = plan_source(source(name), recipe)
+    assert isinstance(planned, SourcePlan), planned
+    return planned
+
+
+def chunks(planned: SourcePlan, recipe: Recipe = RECIPE) -> list[list[Chunk]]:
+    """Return the chunks of each segment."""
+    return [list(read_segment(planned, segment, recipe)) for segment in planned.segments]
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves a folder with what `http.server` lacks: parts of files. Counts what it sends."""
+
+    sent: list[int]
+
+    def __init__(self, *args: object, sent: list[int], **options: object) -> None:
+        self.sent = sent
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            super().do_GET()
+            return
+        data = path.read_bytes()
+        first, last = 0, len(data) - 1
+        wanted = self.headers.get("Range")
+        if wanted:
+            low, high = wanted.removeprefix("bytes=").split("-")
+            first, last = int(low), min(last, int(high or last))
+        part = data[first : last + 1]
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("ETag", f'"{len(data)}"')
+        self.end_headers()
+        self.wfile.write(part)
+        self.sent.append(len(part))
+
+    def end_headers(self) -> None:
+        if self.command == "HEAD":
+            self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Serve a folder; yield its address and the list that takes how many bytes each answer had."""
+    sent: list[int] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), sent=sent))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", sent
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,196 @@
+"""Object stores and web servers, real ones on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gcpose_trt.assets import SAMPLE
+from gcpose_trt.batch import storage
+from gcpose_trt.batch.inputs import expand
+from gcpose_trt.batch.planning import plan_source
+from gcpose_trt.batch.reading import read_segment
+from gcpose_trt.batch.types import SourceFailure
+from gcpose_trt.errors import GcposeError
+from tests.batch.support_inputs import RECIPE, chunks, plan, web_server
+from tests.support.clips import corner_image, make_clip
+from tests.video.segments.support import whole
+
+TWO_SECONDS = dataclasses.replace(RECIPE, segment_s=2.0)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Any]:
+    """An S3 bucket with the sample, a picture, a manifest and a bad file in it; yields a client."""
+    server_module = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        store = s3fs.S3FileSystem()
+        store.mkdir("clips")
+        store.put_file(str(SAMPLE), "clips/day/one/sample.mp4")
+        store.pipe_file("clips/day/bad.mp4", b"no video")
+        store.pipe_file("clips/day/.hidden.mp4", b"no video")
+        store.pipe_file("clips/pictures/2.jpg", b"second")
+        store.pipe_file("clips/pictures/10.jpg", b"first")
+        store.pipe_file("clips/list.txt", b"# list\nday/bad.mp4\ns3://clips/day/one/sample.mp4\n")
+        yield store
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("s3://clips/day/**/*.mp4", ["s3://clips/day/bad.mp4", "s3://clips/day/one/sample.mp4"]),
+        ("s3://clips/day", ["s3://clips/day/bad.mp4", "s3://clips/day/one/sample.mp4"]),
+        ("s3://clips/list.txt", ["s3://clips/day/bad.mp4", "s3://clips/day/one/sample.mp4"]),
+        ("s3://clips/day/one/sample.mp4", ["s3://clips/day/one/sample.mp4"]),
+        ("s3://clips/pictures/", ["s3://clips/pictures"]),
+        ("s3://clips/pictures/10.jpg", ["s3://clips/pictures/10.jpg"]),
+    ],
+)
+def test_names_in_a_bucket(bucket: Any, name: str, found: list[str]) -> None:
+    sources, failures = expand([name])
+    assert failures == []
+    assert [source.uri for source in sources] == found
+
+
+def test_pictures_of_a_bucket(bucket: Any) -> None:
+    (source,), _ = expand(["s3://clips/pictures"])
+    assert source.files == ("s3://clips/pictures/2.jpg", "s3://clips/pictures/10.jpg")
+    assert storage.read_bytes(source.files[0]) == b"second"
+
+
+def test_fingerprint_of_an_object(bucket: Any) -> None:
+    bucket.pipe_file("clips/new/x.mp4", b"one")
+    (one,), _ = expand(["s3://clips/new/x.mp4"])
+    (listed,), _ = expand(["s3://clips/new"])
+    assert one == listed, "however it was named"
+    bucket.pipe_file("clips/new/x.mp4", b"two")
+    (two,), _ = expand(["s3://clips/new/x.mp4"])
+    assert two.id == one.id and two.fingerprint != one.fingerprint
+
+
+def test_video_of_a_bucket(bucket: Any) -> None:
+    there = plan("s3://clips/day/one/sample.mp4", TWO_SECONDS)
+    here = plan(SAMPLE, TWO_SECONDS)
+    assert (there.segments, there.frames, there.size) == (here.segments, here.frames, here.size)
+    _check_last_segment(chunks(dataclasses.replace(there, segments=there.segments[-1:]), TWO_SECONDS)[0])
+
+
+def _check_last_segment(found: list[Any]) -> None:
+    images = [image for chunk in found for image in chunk.images]
+    np.testing.assert_array_equal(images, whole(SAMPLE)[0][-len(images) :])
+    assert len(images) == 50
+    assert found[-1].warnings == () and found[-1].failure is None
+
+
+def test_what_is_wrong_in_a_bucket(bucket: Any) -> None:
+    names = ["s3://clips/no.mp4", "s3://clips/nothing/", "s3://clips/*.webm", "s3://nobucket/x.mp4"]
+    sources, failures = expand(names)
+    assert sources == []
+    assert [failure.uri for failure in failures] == names
+    assert all("\n" not in failure.reason and "; " in failure.reason for failure in failures)
+    assert failures[0].reason == "no file s3://clips/no.mp4; check the address"
+    (bad,), _ = expand(["s3://clips/day/bad.mp4"])
+    failed = plan_source(bad, RECIPE)
+    assert isinstance(failed, SourceFailure)
+    assert "s3://clips/day/bad.mp4" in failed.reason and "not a video" in failed.reason
+
+
+def test_no_credentials() -> None:
+    """As s3fs and botocore word it."""
+    denied = storage.describe(PermissionError("Forbidden"), "s3://clips/x.mp4")
+    assert str(denied) == "access to s3://clips/x.mp4 is denied (Forbidden); give this machine credentials for s3"
+    none = storage.describe(RuntimeError("Unable to locate credentials"), "s3://clips/x.mp4")
+    assert "denied" in str(none)
+
+
+def test_web_server_is_asked_for_parts_only(tmp_path: Path) -> None:
+    # An index at the end, and much in front of it.
+    path = tmp_path / "clip.mp4"
+    noise = [np.random.default_rng(n).integers(0, 256, (128, 160, 3), np.uint8) for n in range(300)]
+    make_clip(path, noise)
+    size = path.stat().st_size
+    assert size > 6 << 20
+    with web_server(tmp_path) as (address, sent):
+        planned = plan(f"{address}/clip.mp4", dataclasses.replace(RECIPE, segment_s=10.0))
+        assert len(planned.segments) == 2, "a key frame every 250 frames"
+        assert sum(sent) < size * 0.7
+        assert max(sent) <= 1 << 20
+        last = dataclasses.replace(planned, segments=planned.segments[-1:])
+        ((*_, chunk),) = chunks(last)
+    assert chunk.failure is None
+    assert chunk.times[-1] == pytest.approx(29.9)
+    assert planned.segments == plan(path, dataclasses.replace(RECIPE, segment_s=10.0)).segments
+
+
+def test_web_folder_and_manifest(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    make_clip(tmp_path / "a" / "clip.mp4", [corner_image()] * 5)
+    (tmp_path / "a" / "notes.md").write_text("no")
+    (tmp_path / "list.txt").write_text("a/clip.mp4\na/gone.mp4\n")
+    with web_server(tmp_path) as (address, _):
+        sources, failures = expand([f"{address}/a/", f"{address}/list.txt"])
+        assert [source.uri for source in sources] == [f"{address}/a/clip.mp4"]
+        assert [failure.reason for failure in failures] == [f"no file {address}/a/gone.mp4; check the address"]
+
+
+def test_a_server_that_goes_away_is_a_failure_not_an_end(tmp_path: Path) -> None:
+    noise = [np.random.default_rng(n).integers(0, 256, (128, 160, 3), np.uint8) for n in range(200)]
+    make_clip(tmp_path / "clip.mp4", noise)
+    with web_server(tmp_path) as (address, _):
+        planned = plan(f"{address}/clip.mp4")
+        reading = read_segment(planned, planned.segments[0], RECIPE)
+        assert len(next(reading).images) == RECIPE.batch
+    *_, chunk = list(reading)
+    assert chunk.failure is not None
+    assert f"cannot read {address}/clip.mp4" in chunk.failure and "; check the connection" in chunk.failure
+    ((chunk,),) = chunks(planned)
+    assert chunk.failure is not None and "; check the connection" in chunk.failure
+
+
+def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(GcposeError, match="pip install gcsfs") as caught:
+        storage.open_binary("gs://bucket/x.mp4")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(GcposeError, match=r"gcpose-trt\[batch\]"):
+        storage.info("s3://bucket/x.mp4")
+
+
+def test_memory_store() -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/clips/x.mp4", SAMPLE.read_bytes())
+    (source,), failures = expand(["memory://clips/*.mp4"])
+    assert failures == []
+    with storage.open_binary(source.uri) as stream:
+        assert stream.read() == SAMPLE.read_bytes()
+    assert storage.info(source.uri).size == SAMPLE.stat().st_size
+    fsspec.filesystem("memory").rm("/clips", recursive=True)
+
+
+def test_local_files(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert storage.read_bytes(str(tmp_path / "x")) == b"abc"
+    assert storage.info(str(tmp_path / "x")).size == 3
+    with pytest.raises(GcposeError, match="check the path"):
+        storage.open_binary(str(tmp_path / "y"))
+    assert not storage.is_remote("/a/http:läufer %d.mp4")
+    assert storage.is_remote("simplecache::s3://bucket/x")
