@@ -17,11 +17,8 @@ Every file appears whole or not at all. What is missing, cut short or changed by
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import shutil
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +26,13 @@ from typing import IO, Any, TypeVar
 
 from gcpose_trt.batch import recipe as recipes
 from gcpose_trt.batch import records
+from gcpose_trt.batch.folder import RECORDS, STATE, TABLE, check_foreign, remove_leftovers, take_lock, wipe
 from gcpose_trt.batch.records import read_record, remove, sync, write_record
 from gcpose_trt.batch.schema import VERSION
 from gcpose_trt.batch.segment_file import is_whole, read_segment, write_segment
 from gcpose_trt.batch.types import Finished, Recipe, SegmentPoses, SourceFailure, SourcePlan, SourceSpec
 from gcpose_trt.errors import GcposeError
 
-STATE = ".batch"
-_RECORDS = ("plans", "segments", "sources", "failures")
 _Value = TypeVar("_Value")
 
 
@@ -71,13 +67,13 @@ class Store:
             GcposeError: the folder holds something else, a batch of another recipe or version, or a batch runs there;
                 or it cannot be written.
         """
-        self._check_foreign()
+        check_foreign(self.folder)
         try:
             self._state.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            self._tidy()
+            self._lock = take_lock(self.folder)
+            remove_leftovers(self.folder)
             if fresh:
-                self._wipe()
+                wipe(self.folder)
         except OSError as error:
             self.close()
             reason = error.strerror or error
@@ -120,7 +116,7 @@ class Store:
     @property
     def sources_path(self) -> Path:
         """Where the table of the sources is."""
-        return self.folder / "sources.parquet"
+        return self.folder / TABLE
 
     def segment_paths(self, plan: SourcePlan) -> list[Path]:
         """Return where the segments of a source are, in order."""
@@ -288,65 +284,12 @@ class Store:
             remove(path)
         _remove_empty(part.parent)
 
-    def _check_foreign(self) -> None:
-        """Refuse a folder that holds something else: what is there could be overwritten or be taken for results."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise GcposeError(f"{self.folder} is no folder; choose another --output")
-        if self._state.is_dir() or not self.folder.is_dir():
-            return
-        try:
-            others = [path.name for path in self.folder.iterdir() if not path.name.startswith(".")]
-        except OSError as error:
-            raise GcposeError(f"cannot read {self.folder} ({error.strerror}); choose another --output") from error
-        others = sorted(name for name in others if name != "lost+found")
-        if others:
-            raise GcposeError(
-                f"{self.folder} holds files that are not of a batch ({others[0]}); choose a new or empty --output"
-            )
-
-    def _take_lock(self) -> None:
-        stream = (self._state / "lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            stream.seek(0)
-            owner = " ".join(stream.read(200).split())
-            stream.close()
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            who = f" ({owner})" if owner else ""
-            raise GcposeError(
-                f"another batch runs in {self.folder}{who}; wait for its end or choose another --output"
-            ) from None
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
-        self._lock = stream
-
-    def _tidy(self) -> None:
-        """Remove what processes that were killed left half written."""
-        for part in ("poses", "annotated", STATE):
-            for pattern in (".gcpose-*", ".*.part"):
-                for path in (self.folder / part).rglob(pattern):
-                    path.unlink(missing_ok=True)
-        for path in self.folder.glob(".gcpose-*"):
-            path.unlink(missing_ok=True)
-
-    def _wipe(self) -> None:
-        # The recipe last: an interrupted removal leaves a batch that can go on.
-        self.sources_path.unlink(missing_ok=True)
-        folders = [self.folder / name for name in ("poses", "annotated")]
-        for folder in [*folders, *(self._state / name for name in _RECORDS)]:
-            if folder.exists():
-                shutil.rmtree(folder)
-        (self._state / "run.json").unlink(missing_ok=True)
-
     def _check_run(self, recipe: Recipe) -> bool:
         """Say whether a batch of this recipe is there; none is False, another one an error."""
         path = self._state / "run.json"
         content = read_record(path)
         if content is None:
-            if any((self._state / name).exists() for name in _RECORDS):
+            if any((self._state / name).exists() for name in RECORDS):
                 raise GcposeError(f"{path} is missing or damaged; start the batch anew with --fresh")
             return False
         if content.get("schema") != VERSION:

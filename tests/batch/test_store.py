@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +183,36 @@ def test_fresh_removes_the_earlier_batch_and_nothing_else(store: Store) -> None:
     with Store(store.folder) as again:
         assert not again.open(replace(RECIPE, size="640"), fresh=True)
         assert sorted(tree(store.folder)) == [".batch/run.json", "notes.txt"]
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_starting_anew_interrupted(store: Store, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Whatever is gone by then, the old batch goes on and comes to the same end."""
+    finish(store)
+    expected = tree(store.folder)
+    store.close()
+    left, removed = step, shutil.rmtree
+
+    def stop(path: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        removed(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", stop)
+        if step <= 4:  # poses, plans, segments, sources
+            with pytest.raises(GcposeError, match=r"cannot write .*\(Input/output error\); choose another --output"):
+                Store(store.folder).open(RECIPE, fresh=True)
+        else:
+            with Store(store.folder) as anew:
+                assert not anew.open(RECIPE, fresh=True)
+    with Store(store.folder) as again:
+        assert again.open(RECIPE) or step > 4
+        if again.finished(SPEC) is None:
+            finish(again)
+    assert tree(store.folder) == expected
 
 
 def test_another_schema(store: Store) -> None:
