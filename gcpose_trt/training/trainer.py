@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Trainer:
         minutes: end the run, schedule included, after this much time of training; None: after `schedule.iterations`.
         processes: this process among its fellows.
         validator: replaces the validation that the recipe describes.
+        clock: tells the seconds that `minutes` are counted in; it never goes back.
 
     Raises:
         GcposeError: anything wrong with data, recipe, checkpoint or folder.
@@ -71,8 +72,10 @@ class Trainer:
         minutes: float | None = None,
         processes: ProcessGroup,
         validator: Validator | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config, self.output, self.minutes, self.processes = config, output, minutes, processes
+        self._clock = clock
         self.device = processes.device
         self.last = output / "last.pt"
         resuming = self._check_output(resume)
@@ -256,9 +259,9 @@ class Trainer:
     def _loop(self, reporter: Reporter, stop: StopSignal) -> bool:
         """Iterate; return False if a signal ended it."""
         stream = iterate_batches(self.plan, self.iteration, self.config.workers)
-        started = time.monotonic() - self.elapsed
+        started = self._clock() - self.elapsed
         while True:
-            self.elapsed, stopped = self.processes.agree([time.monotonic() - started, float(stop.received)])
+            self.elapsed, stopped = self.processes.agree([self._clock() - started, float(stop.received)])
             progress = self._progress()
             if progress >= 1 or stopped:
                 return not stopped
