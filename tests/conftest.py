@@ -11,9 +11,12 @@ import pytest
 # Tests run side by side, one process a core; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Tests that a shell started in the background ignore Ctrl-C, and so would every command that they interrupt.
+# Tests that a shell started in the background ignore Ctrl-C, and so would every command that they interrupt; those that
+# nohup started ignore a terminal that is closed.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -55,7 +55,7 @@ def letterbox(frame: np.ndarray, box: Letterbox, out: np.ndarray) -> np.ndarray:
 def wanted(frames: list[np.ndarray]) -> list[PoseFrame]:
     """ONNX Runtime's answers for what the kernel makes of the frames."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gcpose_trt.runtime.estimator.place", letterbox)
+        patch.setattr("gcpose_trt.runtime.halves.place", letterbox)
         return reference(frames)
 
 
