@@ -115,7 +115,9 @@ def _find_remote(uri: str, recursive: bool) -> list[Found]:
         raise
     except Exception as error:
         raise storage.describe(error, uri) from error
-    return [Found(uri, _kind(path) or "video", f"{details.size} {details.mark}", True)]
+    # As folders and patterns have it, so that it counts once; of a chain ("simplecache::s3://...") no one says how.
+    name = uri if "::" in uri else fs.unstrip_protocol(path)
+    return [Found(name, _kind(path) or "video", f"{details.size} {details.mark}", True)]
 
 
 def _listed(fs: Any, root: str, found: dict[str, dict[str, Any]], wrong: str) -> list[Found]:

@@ -26,7 +26,8 @@ def expand(inputs: Sequence[str], recursive: bool = True) -> tuple[list[SourceSp
 
     Of folders and patterns, videos and pictures (by their names' endings) are taken, hidden files and folders are not.
     Videos are a source each; the pictures of a folder are one together, a picture that was given alone is one, too.
-    What is named twice counts once.
+    What is named twice counts once. Addresses with passwords are refused; what follows the question mark of a web
+    address belongs to it and is kept, so use a store's own address rather than a signed link.
 
     Args:
         inputs: as above.

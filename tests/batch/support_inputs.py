@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from gcpose_trt.batch.inputs import expand
 from gcpose_trt.batch.planning import plan_source
@@ -38,15 +40,26 @@ def chunks(planned: SourcePlan, recipe: Recipe = RECIPE) -> list[list[Chunk]]:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves a folder with what `http.server` lacks: parts of files. Counts what it sends."""
+    """Serves a folder with what `http.server` lacks: parts of files, and a login. Counts what it sends."""
 
-    sent: list[int]
-
-    def __init__(self, *args: object, sent: list[int], **options: object) -> None:
+    def __init__(self, *args: Any, sent: list[int], login: str, **options: Any) -> None:
         self.sent = sent
-        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.login = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
+        super().__init__(*args, **options)
+
+    def do_HEAD(self) -> None:
+        if self.may():
+            super().do_HEAD()
+
+    def may(self) -> bool:
+        allowed = self.login is None or self.headers.get("Authorization") == self.login
+        if not allowed:
+            self.send_error(401)
+        return allowed
 
     def do_GET(self) -> None:
+        if not self.may():
+            return
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             super().do_GET()
@@ -78,10 +91,15 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def web_server(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Serve a folder; yield its address and the list that takes how many bytes each answer had."""
+def web_server(folder: Path, login: str = "") -> Iterator[tuple[str, list[int]]]:
+    """Serve a folder; yield its address and the list that takes how many bytes each answer had.
+
+    Args:
+        folder: its files.
+        login: "user:password" that is asked for; empty for none.
+    """
     sent: list[int] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), sent=sent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), sent=sent, login=login))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -164,6 +164,17 @@ def test_a_server_that_goes_away_is_a_failure_not_an_end(tmp_path: Path) -> None
     assert chunk.failure is not None and "; check the connection" in chunk.failure
 
 
+def test_login_from_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "clip.mp4", [corner_image()] * 5)
+    with web_server(tmp_path, login="me:secret") as (address, _):
+        _, (denied,) = expand([f"{address}/clip.mp4"])
+        assert f"access to {address}/clip.mp4 is denied" in denied.reason
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login me password secret\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        assert plan(f"{address}/clip.mp4").frames == 5
+
+
 def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(GcposeError, match="pip install gcsfs") as caught:

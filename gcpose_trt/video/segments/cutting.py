@@ -41,12 +41,12 @@ def find_cuts(clip: Clip, seconds: float) -> list[int]:
     with gradual refresh, for one, it does not).
 
     Args:
-        clip: a video that nothing was read of yet. It is left somewhere.
+        clip: a video, whatever was read of it. It is left somewhere.
         seconds: wanted length of a part, > 0. Parts are longer where key frames are farther apart.
 
     Returns:
-        Time stamps of showing of key frames, rising, without that of the first. None means: read it in one piece,
-        because there is no key frame to cut at, or time stamps are missing or not in order.
+        Time stamps of showing of key frames, rising, without that of the first. None of them: it is to be read in one
+        piece, because there is no key frame to cut at, or time stamps are missing or not in order.
     """
     if clip.container.format.name in _UNCUT or clip.container.format.flags & Flags.no_timestamps.value:
         return []
@@ -83,12 +83,12 @@ def _indexed(clip: Clip) -> list[_Key] | None:
     times = [entry[0] for entry in entries]
     if any(later <= time for time, later in itertools.pairwise(times)):
         return None
-    if not _covers(clip, times[-1] - times[0]):
+    if not _covers(clip, (times[-1] - times[0]) * len(times) / (len(times) - 1)):
         return None
     return [_Key(time, None, None) for time, is_key, gone in entries if is_key and not gone]
 
 
-def _covers(clip: Clip, ticks: int) -> bool:
+def _covers(clip: Clip, ticks: float) -> bool:
     """Say whether an index that spans so many ticks reaches the end. Fragmented files only have that of a fragment."""
     if clip.stream.duration:
         whole = clip.stream.duration * clip.time_base

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gcpose_trt.assets import SAMPLE
-from gcpose_trt.video.segments import Clip, Notes, read_window
+from gcpose_trt.video.segments import Clip, Notes, cutting, find_cuts, read_window
 from tests.support.clips import set_display_matrix
 from tests.video.segments.support import FRAMES, Recipe, hide_key_frames, make, moving, parts, whole
 
@@ -94,7 +94,7 @@ def test_one_part(clip: tuple[Path, int]) -> None:
     assert check(clip[0], 1000.0) == 1
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seconds=st.floats(0.02, 4.0))
 def test_any_length(clip: tuple[Path, int], seconds: float) -> None:
     check(clip[0], seconds)
@@ -115,6 +115,21 @@ def test_hidden_frames(tmp_path: Path) -> None:
     path = hide_key_frames(plain, tmp_path / "hidden.webm")
     assert len(whole(path)[0]) == FRAMES - 4
     assert check(path, 0.1) == 4
+
+
+@pytest.mark.parametrize("name", ["h264 open", "h264 open mkv", "mpeg-4 avi", "uneven mp4"])
+def test_without_an_index_the_cuts_are_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / f"clip{CLIPS[name][0].suffix}", CLIPS[name][0])
+    with Clip(path, "clip") as clip:
+        wanted = find_cuts(clip, 0.1)
+    assert len(wanted) == CLIPS[name][1] - 1
+    monkeypatch.setattr(cutting, "_scanned", None)
+    with Clip(path, "clip") as clip:
+        assert find_cuts(clip, 0.1) == wanted, "it was the index that gave them"
+    monkeypatch.undo()
+    monkeypatch.setattr(cutting, "_INDEXED", frozenset())  # as before PyAV 18
+    with Clip(path, "clip") as clip:
+        assert find_cuts(clip, 0.1) == wanted
 
 
 def test_turned_clips(tmp_path: Path) -> None:
