@@ -75,7 +75,7 @@ def make_recipe(
         device: where backend torch will run, "cpu" or "cuda": its defaults go by it; None is a GPU where there is one.
 
     Raises:
-        GcposeError: no such model, or an option is out of range or does not go with another.
+        GcposeError: no such model, an option is out of range or does not go with another, or nothing encodes videos.
         MissingDependencyError: the backend is not installed.
     """
     segment_s = SEGMENT_S if segment_s is None else float(segment_s)
@@ -85,6 +85,10 @@ def make_recipe(
     for name, value in (("batch", batch), ("segment_images", segment_images)):
         if value is not None and value < 1:
             raise GcposeError(f"{name} {value} is out of range; choose a whole number of at least 1")
+    if annotate:
+        from gcpose_trt.video.sinks.h264 import find_encoder
+
+        find_encoder()  # to say now that there is none, not after hours of work
     name = os.fspath(model)
     engines = bundle.engine_folder(name)
     if backend == "tensorrt" or (backend == "auto" and engines is not None):

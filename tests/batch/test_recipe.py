@@ -15,6 +15,7 @@ from gcpose_trt.batch.recipe import differences, from_json, keypoint_threshold, 
 from gcpose_trt.batch.types import Recipe
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.estimator import PoseEstimator
+from gcpose_trt.video.sinks import h264
 from tests.batch.segment_samples import RECIPE
 from tests.support.bundles import make_bundle
 from tests.support.engine_folders import from_bundle
@@ -148,6 +149,13 @@ def test_refusals(bundle: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(GcposeError, match=message) as caught:
         make_recipe(**{"model": bundle, **options})
     assert "\n" not in str(caught.value) and "; " in str(caught.value)
+
+
+def test_annotating_needs_an_encoder(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(h264, "ENCODERS", {})
+    make_recipe(bundle)
+    with pytest.raises(GcposeError, match=r"H\.264"):
+        make_recipe(bundle, annotate=True)
 
 
 def test_through_json() -> None:
