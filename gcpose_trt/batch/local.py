@@ -124,7 +124,7 @@ def _words(worker: Worker, job: SegmentJob) -> Any:
 def _lost_segment(job: SegmentJob, why: str) -> SegmentPoses:
     reason = f"its worker died {ATTEMPTS} times ({why}); use fewer --workers, or convert the file, and run again"
     none = np.zeros(0, np.int64)
-    return SegmentPoses(job.plan.spec.id, job.segment.index, [], [], none, none.astype(np.float64), failure=reason)
+    return SegmentPoses(job.plan.spec.id, job.segment.index, [], [], none, none.astype(np.float64), (), reason, True)
 
 
 def _lost_source(job: PlanJob | FinishJob, why: str) -> SourceFailure:

@@ -256,6 +256,8 @@ class Pool:
 
     def end(self) -> None:
         """End all workers; harmless if there are none."""
+        for worker in self._workers():
+            worker.connection.close()  # all of them notice at the same time
         for slot in self.slots:
             worker, slot.worker = slot.worker, None
             if worker is not None:

@@ -146,7 +146,8 @@ class Chunk:
 class ChunkPoses:
     """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames.
 
-    A chunk that the network failed for has a `failure`, too, and no poses.
+    A chunk that the network failed for has a `failure`, too, and no poses; that is `again`: not the file's fault, so
+    that the next run tries the segment again.
     """
 
     source_id: str
@@ -159,11 +160,16 @@ class ChunkPoses:
     times: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
 class SegmentPoses:
-    """A segment after the network: its chunks in order, see `ChunkPoses`."""
+    """A segment after the network: its chunks in order, see `ChunkPoses`.
+
+    With `again` it failed for no fault of the file (memory, a worker that died): it is not recorded, its source fails,
+    and the next run does what is missing.
+    """
 
     source_id: str
     segment: int
@@ -173,6 +179,7 @@ class SegmentPoses:
     times: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+    again: bool = False
 
 
 def join(chunks: Iterable[ChunkPoses]) -> SegmentPoses:
@@ -188,6 +195,7 @@ def join(chunks: Iterable[ChunkPoses]) -> SegmentPoses:
         np.concatenate([part.times for part in parts]),
         last.warnings,
         next((part.failure for part in parts if part.failure is not None), None),
+        any(part.again for part in parts),
     )
 
 

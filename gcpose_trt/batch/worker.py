@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -107,7 +108,8 @@ def _finish(job: FinishJob) -> Outcome:
     if job.video is not None and not isinstance(finished, SourceFailure):
         from gcpose_trt.batch.rendering import render
 
-        render(job.plan, job.recipe, job.part, job.video)
+        warnings = render(job.plan, job.recipe, job.part, job.video)
+        finished = replace(finished, warnings=(*finished.warnings, *warnings))
     return finished
 
 
