@@ -76,9 +76,9 @@ def _release(plan: Plan) -> str:
 
 
 def _run(plan: Plan, output: Path) -> list[str]:
-    gpus = "" if plan.source.runtime == "python" else " --gpus all"
-    if plan.source.runtime == "onnxruntime":
-        gpus = " ${GPUS:-}"
+    gpus = {"python": "", "onnxruntime": " ${GPUS:-}", "tensorrt": " --gpus all"}[plan.source.runtime]
+    if plan.source.plugins is not None:
+        gpus += " -e GCPOSE_REGISTER_ON_LOAD=1"
     lines = [
         f"docker run --rm{gpus} --shm-size=1g -p 8000:8000 -p 8001:8001 -p 8002:8002 \\",
         f"    -v '{output.resolve()}':/models:ro tritonserver-gcpose \\",
@@ -117,9 +117,9 @@ def _backend_notes(plan: Plan) -> list[str]:
     if source.plugins is not None:
         lines += [
             "",
-            f"The engines have plugins of `{LIBRARY_NAME}` in them; it lies beside the detector, and "
-            "`--backend-config=tensorrt,plugins=` names it. A Triton without that option: `docker run -e "
-            f"LD_PRELOAD=/models/{plan.settings.detector}/{LIBRARY_NAME} ...` instead.",
+            f"The engines have plugins of `{LIBRARY_NAME}` in them; it lies beside the detector. "
+            "`--backend-config=tensorrt,plugins=` makes Triton open it, `GCPOSE_REGISTER_ON_LOAD=1` makes it register "
+            "its plugins then.",
         ]
     return lines
 

@@ -9,9 +9,9 @@
 #include "tensorrt/v2/plugin.h"
 #endif
 
-#if !GCPOSE_TENSORRT_LOADS_LIBRARIES
 #include <dlfcn.h>
-#endif
+
+#include <cstdlib>
 
 #define GCPOSE_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -98,19 +98,41 @@ GCPOSE_EXPORT int32_t gcpose_register_creators(void* registry)
     return count;
 }
 
-#if !GCPOSE_TENSORRT_LOADS_LIBRARIES
+#define GCPOSE_TEXT_OF(value) #value
+#define GCPOSE_TEXT(value) GCPOSE_TEXT_OF(value)
+
 namespace
 {
 
-/// trtexec and DeepStream of TensorRT 8.5 only open the library, so it registers itself where libnvinfer is in sight.
-/// Where it is not, as in Python on a Jetson, gcpose_register_creators does it later.
-__attribute__((constructor)) void registerOnLoad()
+/// Returns what gives this process's plugin registry, null where it has no TensorRT in it.
+void* findGetPluginRegistry()
 {
     if (void* found = dlsym(RTLD_DEFAULT, "getPluginRegistry"))
+    {
+        return found;
+    }
+    // A server's backends keep their libraries out of sight, but the name of one that is loaded still finds it.
+    void* nvinfer = dlopen("libnvinfer.so." GCPOSE_TEXT(NV_TENSORRT_MAJOR), RTLD_LAZY | RTLD_NOLOAD);
+    return nvinfer == nullptr ? nullptr : dlsym(nvinfer, "getPluginRegistry");
+}
+
+/// For programs that only open the library: trtexec and DeepStream of TensorRT 8.5, and Triton with any TensorRT.
+///
+/// Where TensorRT loads libraries itself, it registers what it loads, and would find it there already: so Triton must
+/// ask, by GCPOSE_REGISTER_ON_LOAD=1. Where there is no TensorRT in sight, as with 8.5 in Python on a Jetson,
+/// gcpose_register_creators does it later.
+__attribute__((constructor)) void registerOnLoad()
+{
+#if GCPOSE_TENSORRT_LOADS_LIBRARIES
+    if (std::getenv("GCPOSE_REGISTER_ON_LOAD") == nullptr)
+    {
+        return;
+    }
+#endif
+    if (void* found = findGetPluginRegistry())
     {
         gcpose_register_creators(reinterpret_cast<void* (*)()>(found)());
     }
 }
 
 }  // namespace
-#endif

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,33 @@ def check_registration(path: Path, kind: str) -> None:
         assert made[name] == [kind, True, True, list(attributes)]
 
 
+# As Triton does it: TensorRT is in the process, but out of others' sight, and the library is only opened. The real
+# registry has the layout of its own version's headers, so one that is nowhere stands in: the harness tests the rest.
+ON_LOAD = """
+import ctypes, os, sys
+found = [ctypes.CDLL(path, mode=os.RTLD_LOCAL | os.RTLD_NOW) for path in sys.argv[2:]]
+ctypes.CDLL(sys.argv[1])
+print(sum(ctypes.c_int.in_dll(library, "asked").value for library in found))
+"""
+
+
+def asks_for_the_registry(path: Path, folder: Path, **environment: str) -> int:
+    """Open the library beside a libnvinfer and return how often that is asked for its plugin registry."""
+    folder.mkdir(exist_ok=True)
+    source = folder / "nvinfer.cpp"
+    source.write_text('extern "C" { int asked = 0; void* getPluginRegistry() { ++asked; return nullptr; } }')
+    made = []
+    for major in range(8, 13):  # whatever the headers' version
+        made.append(str(folder / f"libnvinfer.so.{major}"))
+        soname = f"-Wl,-soname,libnvinfer.so.{major}"
+        subprocess.run([require_gxx(), "-shared", "-fPIC", soname, str(source), "-o", made[-1]], check=True)
+    variables = {name: value for name, value in os.environ.items() if name != "GCPOSE_REGISTER_ON_LOAD"}
+    command = [sys.executable, "-c", ON_LOAD, str(path), *made]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=variables | environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return int(done.stdout)
+
+
 def exported_names(path: Path) -> set[str]:
     command = ["nm", "-D", "--defined-only", "--format=posix", str(path)]
     return {line.split()[0] for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()}
@@ -159,3 +187,6 @@ def test_registry_takes_the_older_interface(tmp_path: Path) -> None:
     built = build_glue(tmp_path)
     assert {"getCreators", "getPluginCreators", "setLoggerFinder"} <= exported_names(built)
     check_registration(built, "IPluginCreator")
+    # A server only opens it. Unasked it stays quiet: TensorRT's own loadLibrary would find the creators there already.
+    assert asks_for_the_registry(built, tmp_path / "libraries") == 0
+    assert asks_for_the_registry(built, tmp_path / "libraries", GCPOSE_REGISTER_ON_LOAD="1") == 1

@@ -179,6 +179,7 @@ def test_engines(tmp_path: Path, narrow: bool) -> None:
     assert (tmp_path / "repo/gcpose_detector/libgcpose_plugins.so").read_bytes() == b"plugins"
     readme = (tmp_path / "repo/README.md").read_text()
     assert "--backend-config=tensorrt,plugins=/models/gcpose_detector/libgcpose_plugins.so" in readme
+    assert "-e GCPOSE_REGISTER_ON_LOAD=1" in readme
     assert "TensorRT 10.3" in readme and "--gpus all" in readme
 
 
