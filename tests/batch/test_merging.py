@@ -73,7 +73,7 @@ def test_rows_are_what_one_tracker_says(tmp_path: Path) -> None:
     assert done.sha256 == hashlib.sha256((tmp_path / "part.parquet").read_bytes()).hexdigest()
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=None, max_examples=12, derandomize=True)
 @given(st.lists(st.integers(0, 30), max_size=5).map(sorted), st.integers(0, 3))
 def test_borders_leave_no_trace(tmp_path_factory: pytest.TempPathFactory, borders: list[int], seed: int) -> None:
     folder = tmp_path_factory.mktemp("merging")

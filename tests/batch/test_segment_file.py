@@ -17,7 +17,7 @@ from tests.batch.segment_samples import crowd, same, segment, segments
 from tests.video.sinks.common import full_disk
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(segments())
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, poses: SegmentPoses) -> None:
     path = tmp_path_factory.mktemp("segments") / "0.parquet"
@@ -37,7 +37,7 @@ def test_a_flipped_bit_anywhere_is_seen_or_harmless(tmp_path: Path) -> None:
     whole = path.read_bytes()
     chance = random.Random(0)
     refused = 0
-    for _ in range(400):
+    for _ in range(150):
         damaged = bytearray(whole)
         damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
@@ -46,7 +46,7 @@ def test_a_flipped_bit_anywhere_is_seen_or_harmless(tmp_path: Path) -> None:
         except DamagedSegmentError as error:
             assert "3.parquet is damaged; run the same command again" in str(error)
             refused += 1
-    assert refused > 100
+    assert refused > 40
 
 
 def test_cut_short(tmp_path: Path) -> None:
