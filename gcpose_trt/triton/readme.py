@@ -51,8 +51,8 @@ def _start(plan: Plan, output: Path) -> str:
     lines = [
         "## Start the server",
         "",
-        "The models that clients call are Python: the server's image needs gcpose-trt (from its sources: "
-        "`RUN pip install` the wheel that `pip wheel --no-deps .` makes there).",
+        "The models that clients call are Python, so the server's image needs gcpose-trt. The target `triton` of "
+        "`containers/desktop.Dockerfile` in its sources is one; or add it to NVIDIA's:",
         "",
         "```sh",
         f"TRITON={_release(plan)}   # yy.mm of the release",
