@@ -14,7 +14,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 demo: $(VENV)/.installed
 	$(BIN)/gcpose-trt demo --output $(CURDIR)/output/demo.mp4 --jsonl $(CURDIR)/output/demo.jsonl
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/.installed-triton
 	@bash tests/programs.sh
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -48,3 +48,17 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV), with PyTorch ..."
 	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.installed $@
+
+# A Triton server for the tests of what is exported to it, in an environment of its own: see the file of requirements.
+# There are wheels for Linux x86_64 and Python up to 3.12; elsewhere those tests skip.
+TRITON_REQUIREMENTS := benchmarks/triton/requirements.txt
+
+$(VENV)/.installed-triton: $(TRITON_REQUIREMENTS) pyproject.toml constraints.txt | $(VENV)/bin/python
+	@if $(BIN)/python -c 'import platform as p, sys; \
+		sys.exit((p.system(), p.machine()) != ("Linux", "x86_64") or sys.version_info >= (3, 13))'; then \
+		echo "Installing a Triton server into $(VENV)/triton ..." && \
+		$(BIN)/python -m venv --clear $(VENV)/triton && \
+		$(VENV)/triton/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt \
+			-r $(TRITON_REQUIREMENTS) -e .; \
+	fi
+	@touch $@

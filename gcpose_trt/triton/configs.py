@@ -138,7 +138,7 @@ def detector_config(plan: Plan) -> str:
             *gathering,
             _instances(plan, []),
             ("version_policy", [("latest", [("num_versions", 1)])]),
-            ("model_warmup", [[("name", "one"), ("batch_size", 1 if batch else 0), *inputs]]),
+            ("model_warmup", [[("name", "one"), ("batch_size", 1), *inputs]]),
             *_threads(source),
         ]
     )
@@ -166,7 +166,7 @@ def pose_config(plan: Plan) -> str:
             _warm_input(tensor.name, [("data_type", _kind(tensor)), ("dims", shapes[tensor.name]), ("zero_data", True)])
             for tensor in source.pose.inputs
         ]
-        warm.append([("name", f"{people}"), ("batch_size", 0), *inputs])
+        warm.append([("name", f"{people}"), ("batch_size", 1), *inputs])
     return render(
         [
             (COMMENT, f"{MARK} {__version__}.\nThe half of the network that finds joints; made for {plan.name}."),

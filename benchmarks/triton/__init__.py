@@ -1,0 +1,1 @@
+"""An exported model in a real Triton server: `python -m benchmarks.triton`."""
