@@ -259,8 +259,8 @@ class Pool:
         for worker in self._workers():
             worker.connection.close()  # all of them notice at the same time
         for slot in self.slots:
-            worker, slot.worker = slot.worker, None
-            if worker is not None:
-                worker.end(wait=self.role == "files" and bool(worker.tasks))
+            ended, slot.worker = slot.worker, None
+            if ended is not None:
+                ended.end(wait=self.role == "files" and bool(ended.tasks))
         self.waiting.clear()
         self.feed = None

@@ -20,8 +20,8 @@ class Progress(Protocol):
     def segment(self, people: int) -> None:
         """A segment is recorded."""
 
-    def source(self) -> None:
-        """A source has come to its end."""
+    def source(self, more: int) -> None:
+        """A source has come to its end, with so many frames more than its container said."""
 
 
 class Silent:
@@ -36,7 +36,7 @@ class Silent:
     def segment(self, people: int) -> None:
         """See `Progress`."""
 
-    def source(self) -> None:
+    def source(self, more: int) -> None:
         """See `Progress`."""
 
 
@@ -80,9 +80,11 @@ class Bar:
         self._segments = (self._segments[0] + 1, self._segments[1])
         self._show()
 
-    def source(self) -> None:
+    def source(self, more: int) -> None:
         """See `Progress`."""
         self._sources = (self._sources[0] + 1, self._sources[1])
+        if self._bar.total is not None:
+            self._bar.total += more
         self._show()
 
     def _show(self) -> None:

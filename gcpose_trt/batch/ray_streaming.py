@@ -103,5 +103,5 @@ def _whole(parts: dict[int, ChunkPoses]) -> SegmentPoses:
 
 
 def failed_segment(key: _Key, reason: str) -> SegmentPoses:
-    """Return a segment of which nothing came."""
-    return SegmentPoses(*key, [], [], np.zeros(0, np.int64), np.zeros(0, np.float64), (), reason)
+    """Return a segment of which nothing came; the next run tries it again."""
+    return SegmentPoses(*key, [], [], np.zeros(0, np.int64), np.zeros(0, np.float64), (), reason, True)

@@ -86,7 +86,7 @@ def run_batch(
         if store.open(recipe, fresh):
             log("going on with the batch that is there")
         batch = _Batch(store, recipe, specs, shown)
-        make = executor or (lambda recipe, on_frames: LocalExecutor(recipe, workers, device, on_frames))
+        make: MakeExecutor = executor or (lambda recipe, on_frames: LocalExecutor(recipe, workers, device, on_frames))
         interrupted = _run(batch, make, failures)
         return Summary(
             store.folder,
@@ -240,7 +240,7 @@ class _Batch:
         spec = source.plan.spec
         if source.lost is not None:
             self._fail(SourceFailure(spec.uri, source.lost, spec.id))
-            self.progress.source()
+            self.progress.source(0)
             return
         video = self._store.video_path(spec.id) if self.recipe.annotate and spec.kind == "video" else None
         segments = tuple(str(path) for path in self._store.segment_paths(source.plan))
@@ -251,12 +251,14 @@ class _Batch:
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self._pending -= 1
+            more = 0
             if isinstance(outcome, Finished):
                 self._store.write_finished(outcome)
                 self.finished.append(outcome)
+                more = outcome.frames - (self._sources[outcome.spec.id].plan.frames or 0)
             elif isinstance(outcome, SourceFailure):
                 self._fail(outcome)
-            self.progress.source()
+            self.progress.source(more)
 
     def _fail(self, failure: SourceFailure) -> None:
         self._store.write_failure(failure)

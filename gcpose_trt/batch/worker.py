@@ -134,7 +134,7 @@ def _run_network(
 
 
 def _segment(chunks: queue.Queue[Chunk], infer: Callable[[Chunk], ChunkPoses], send: Send) -> SegmentPoses:
-    parts = []
+    parts: list[ChunkPoses] = []
     while not parts or not parts[-1].last:
         parts.append(infer(chunks.get()))
         send("frames", len(parts[-1].poses))
