@@ -56,13 +56,24 @@ def decode_window(clip: Clip, start: int | None, end: int | None, notes: Notes) 
 
 def within(packets: Iterator[Any], start: int | None, end: int | None, notes: Notes) -> Iterator[Any]:
     """Yield the frames in a window that packets from its start on, or from before, are decoded to."""
-    for picture in _decode(packets, notes):
+    passed = False
+
+    def watched() -> Iterator[Any]:
+        nonlocal passed
+        for packet in packets:
+            passed |= end is not None and packet.is_keyframe and packet.pts is not None and packet.pts >= end
+            yield packet
+
+    for picture in _decode(watched(), notes):
         pts = picture.pts
         if pts is not None:
             if start is not None and pts < start:
                 continue
             if end is not None and pts >= end:
-                return
+                # Before the key frame it can only be a damaged time stamp, which must not cost the rest of the window.
+                if passed:
+                    return
+                continue
         yield picture
 
 

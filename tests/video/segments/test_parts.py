@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gcpose_trt.assets import SAMPLE
 from gcpose_trt.video.segments import Clip, Notes, cutting, find_cuts, read_window
+from gcpose_trt.video.segments.reading import within
 from tests.support.clips import set_display_matrix
 from tests.video.segments.support import FRAMES, Recipe, hide_key_frames, make, moving, parts, whole
 
@@ -164,3 +165,15 @@ def test_time_stamps_that_jump_back_are_not_cut(tmp_path: Path) -> None:
     assert len(images) >= 59
     assert len(found) == 1
     assert len(found[0]) == len(images)
+
+
+def test_a_wrong_time_stamp_costs_one_frame_only(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.ts", CLIPS["h264 open ts"][0])
+    with Clip(path, "clip") as clip:
+        cuts = find_cuts(clip, 0.1)
+        packets = list(clip.all_packets())
+    for packet in packets:
+        if packet.pts == cuts[0] + 7200:  # two frames after the first cut
+            packet.pts += 90_000_000
+    found = list(within(iter(packets), None, cuts[2], Notes()))
+    assert len(found) == 29
