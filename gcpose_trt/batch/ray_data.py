@@ -29,7 +29,7 @@ class RayExecutor:
     folder or an object store. A machine that lacks a file fails that source, and says so. The output's folder is seen
     by this process alone.
 
-    Back-pressure is Ray Data's: a decoding task stops when two of its blocks of about 32 MiB are not taken yet, and
+    Back-pressure is Ray Data's: a decoding task stops when two of its blocks of about 64 MiB are not taken yet, and
     no more tasks are started than their share of the object store has room for.
 
     What is lost with a process or a machine is done again. Ray starts the actor elsewhere, repeats tasks and decodes

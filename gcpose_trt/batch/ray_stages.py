@@ -9,7 +9,7 @@ Pixels go in one buffer a chunk, so that an actor reads them where they lie in t
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +46,11 @@ def decode(row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
     job: SegmentJob = pickle.loads(row["job"])
     _use_threads(1)
     lacking = absent(job.plan.spec)
-    chunks: Iterable[Chunk]
     if lacking is not None:
-        chunks = [failed_chunk(job.plan.spec.id, job.segment.index, 0, lacking)]
-    else:
-        chunks = read_safely(job.plan, job.segment, job.recipe)
-    for chunk in chunks:
+        failed = _failed(failed_chunk(job.plan.spec.id, job.segment.index, 0, lacking), lacking)
+        yield {"head": pickle.dumps((failed, []), pickle.HIGHEST_PROTOCOL), "pixels": b""}
+        return
+    for chunk in read_safely(job.plan, job.segment, job.recipe):
         yield pack_chunk(replace(chunk, ordinals=chunk.ordinals + row["moved"]))
 
 
@@ -83,9 +82,14 @@ def pack_chunk(chunk: Chunk) -> dict[str, bytes]:
     return {"head": head, "pixels": pixels}
 
 
-def unpack_chunk(head: bytes, pixels: Any) -> Chunk:
-    """Return the chunk of a row; its images are views of `pixels`, a buffer, and cannot be written to."""
+def unpack_chunk(head: bytes, pixels: Any) -> Chunk | ChunkPoses:
+    """Return the chunk of a row; its images are views of `pixels`, a buffer, and cannot be written to.
+
+    One that needs no network comes as the poses that it has: none, and why.
+    """
     chunk, shapes = pickle.loads(head)
+    if isinstance(chunk, ChunkPoses):
+        return chunk
     images: list[Image] = []
     start = 0
     for shape in shapes:
@@ -128,16 +132,20 @@ class Run:
                 result = self._run(unpack_chunk(head.as_py(), buffer.as_buffer()))
             yield {"poses": [pickle.dumps(result, pickle.HIGHEST_PROTOCOL)]}
 
-    def _run(self, chunk: Chunk) -> ChunkPoses:
+    def _run(self, chunk: Chunk | ChunkPoses) -> ChunkPoses:
         assert self._infer is not None
+        if isinstance(chunk, ChunkPoses):
+            return chunk
         try:
             return self._infer(chunk)
         except Exception as error:  # whatever a library raises is this segment's failure
-            failure = f"{explain(error)}; check the file, then run the same command again"
-        empty = replace(chunk, images=[], ordinals=chunk.ordinals[:0], times=chunk.times[:0])
-        return ChunkPoses(
-            empty.source_id, empty.segment, empty.number, empty.last, [], [], empty.ordinals, empty.times, (), failure
-        )
+            return _failed(chunk, f"{explain(error)}; check the file, then run the same command again")
+
+
+def _failed(chunk: Chunk, reason: str) -> ChunkPoses:
+    """Return a chunk without poses that the next run tries again."""
+    key = (chunk.source_id, chunk.segment, chunk.number, chunk.last)
+    return ChunkPoses(*key, [], [], chunk.ordinals[:0], chunk.times[:0], failure=reason, again=True)
 
 
 def _use_threads(count: int) -> None:

@@ -15,7 +15,7 @@ from gcpose_trt.errors import GcposeError
 
 # A decoder's output waits in blocks of about this size: small enough that many lie in an object store at once, large
 # enough that the one process that schedules all blocks has few of them to look after.
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 64 * 2**20
 
 _Key = tuple[str, int]
 

@@ -31,6 +31,7 @@ def test_chunks_travel(sizes: list[tuple[int, int]]) -> None:
     chunk = chunk_of(*sizes)
     row = ray_stages.pack_chunk(replace(chunk, images=[image[:, ::-1][:, ::-1] for image in chunk.images]))
     again = ray_stages.unpack_chunk(row["head"], memoryview(row["pixels"]))
+    assert isinstance(again, Chunk)
     assert len(again.images) == len(sizes)
     assert all(np.array_equal(a, b) for a, b in zip(again.images, chunk.images, strict=True))
     assert (again.source_id, again.last, again.warnings) == ("a", True, ("w",))
@@ -59,6 +60,7 @@ def test_pictures_are_counted_in_their_source(pictures: SourcePlan, index: int) 
     found = [ray_stages.unpack_chunk(**row) for row in rows]
     wanted = list(read_segment(pictures, segment, RECIPE))
     for one, other in zip(found, wanted, strict=True):
+        assert isinstance(one, Chunk)
         assert np.array_equal(one.ordinals, other.ordinals)
         assert all(np.array_equal(a, b) for a, b in zip(one.images, other.images, strict=True))
         assert (one.number, one.last, one.warnings) == (other.number, other.last, other.warnings)
@@ -68,7 +70,9 @@ def test_pictures_whose_folder_this_machine_lacks(pictures: SourcePlan) -> None:
     spec = replace(pictures.spec, files=("/nowhere/0.png",))
     packed, moved = ray_stages.pack_job(SegmentJob(replace(pictures, spec=spec), Segment(0, 0, 1), RECIPE))
     (row,) = ray_stages.decode({"job": packed, "moved": moved})
-    assert str(ray_stages.unpack_chunk(**row).failure).startswith("/nowhere is not there on the machine ")
+    found = ray_stages.unpack_chunk(**row)
+    assert isinstance(found, ChunkPoses) and found.again
+    assert str(found.failure).startswith("/nowhere is not there on the machine ")
 
 
 class Broken:

@@ -1,0 +1,1 @@
+"""How a batch scales: measured on one machine, and by arithmetic on many."""
