@@ -147,6 +147,11 @@ class _Merging:
 
     def finished(self, sha256: str) -> Finished:
         """Return what the source came to."""
+        promised = self._plan.frames
+        # As `VideoSource` does: containers are off by a few, and a file that was cut off may decode without complaint.
+        if not self._warnings and promised and self._frames < 0.98 * promised:
+            uri = text(self._plan.spec.uri)
+            self._warnings.append(f"{uri} ends early: read {self._frames} of {promised} frames; copy it again")
         return Finished(
             self._plan.spec,
             self._frames,

@@ -204,3 +204,12 @@ def test_addresses_that_are_no_utf8(tmp_path: Path) -> None:
     spec = replace(SPEC, uri="/videos/\udce4.mp4")
     merge(plan_of(spec, 1), RECIPE, cut(spec.id, crowd(3), []), tmp_path / "part.parquet")
     assert {row["source"] for row in rows(tmp_path / "part.parquet")} == {"/videos/\\udce4.mp4"}
+
+
+@pytest.mark.parametrize(("promised", "told"), [(None, False), (60, False), (61, False), (90, True)])
+def test_file_that_ends_early_is_told(tmp_path: Path, promised: int | None, told: bool) -> None:
+    plan = replace(plan_of(SPEC, 2), frames=promised)
+    done = merge(plan, RECIPE, iter(cut(SPEC.id, crowd(60), [30])), tmp_path / "part.parquet")
+    assert isinstance(done, Finished)
+    expected = (f"{SPEC.uri} ends early: read 60 of 90 frames; copy it again",)
+    assert done.warnings == (expected if told else ())
