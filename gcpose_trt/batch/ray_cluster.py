@@ -50,6 +50,8 @@ def load_ray() -> Any:
     """
     # Ray would start workers of a program run by `uv run` with a copy of its environment: ours is on every machine.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # What Ray's C++ says of this process goes to the terminal, and nothing of it is of use there.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
