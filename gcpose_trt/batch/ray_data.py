@@ -45,7 +45,7 @@ class RayExecutor:
         cpus_per_worker: cores of each; None takes `recipe.threads`, 1 beside a GPU.
         gpus_per_worker: GPUs of each, may be a fraction; None takes 1 where the backend runs on GPUs.
         decoders: decoding tasks at a time, a core each; None leaves it to Ray Data.
-        on_frames: told how many frames the network is done with, as they come.
+        on_frames: told how many frames the network is done with, as they come; some twice when something was lost.
         network: opens what finds people, by reference so that it can be pickled; None takes `Inference`.
         stall_s: seconds without any progress after which segments are given out again.
 
