@@ -71,5 +71,5 @@ def test_errors_do_not_count_as_long_as_something_comes() -> None:
 
 def test_what_can_be_put_right_is_not_tried_again() -> None:
     rounds = Rounds(([0], GcposeError("no such engine; build it")))
-    with pytest.raises(GcposeError, match="^no such engine; build it$"):
+    with pytest.raises(GcposeError, match=r"^no such engine; build it$"):
         run(rounds)
