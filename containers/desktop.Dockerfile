@@ -49,7 +49,7 @@ HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 \
     CMD ["/opt/gcpose-trt/bin/python", "/opt/gcpose-trt/healthcheck.py"]
 ENTRYPOINT ["gcpose-trt"]
 # For any address but its own machine's the page wants a token: the variable GCPOSE_TOKEN.
-CMD ["demo", "--source", "pattern://", "--web", "0.0.0.0:8080"]
+CMD ["demo", "--quiet", "--source", "pattern://", "--web", "0.0.0.0:8080"]
 
 # ------------------------------------------------------------------------------------------------------------- Triton
 # NVIDIA's server with what the exported model imports; the model repository is a volume.
@@ -133,4 +133,4 @@ HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 \
     CMD ["/opt/gcpose-trt/bin/python", "/opt/gcpose-trt/healthcheck.py"]
 ENTRYPOINT ["gcpose-trt"]
 # The engine is made for the GPU at hand, by build-engine, before the first start; see README.md.
-CMD ["demo", "--model", "/engines/mobile", "--source", "0", "--web", "0.0.0.0:8080"]
+CMD ["demo", "--quiet", "--model", "/engines/mobile", "--source", "0", "--web", "0.0.0.0:8080"]

@@ -62,4 +62,4 @@ HEALTHCHECK --interval=15s --timeout=6s --start-period=90s --retries=3 \
     CMD ["/opt/gcpose-trt/bin/python", "/opt/gcpose-trt/healthcheck.py"]
 ENTRYPOINT ["gcpose-trt"]
 # The engine is made on the board, by build-engine, before the first start; see README.md.
-CMD ["demo", "--model", "/engines/mobile", "--source", "csi://0", "--web", "0.0.0.0:8080"]
+CMD ["demo", "--quiet", "--model", "/engines/mobile", "--source", "csi://0", "--web", "0.0.0.0:8080"]
