@@ -49,30 +49,32 @@ class Bar:
     """
 
     def __init__(self, stream: TextIO, terminal: bool) -> None:
-        from tqdm import tqdm
-
         self._stream = stream
-        interval = _TERMINAL_S if terminal else _FILE_S
-        self._bar: Any = tqdm(desc="planning", unit="frame", file=stream, mininterval=interval)
+        self._interval = _TERMINAL_S if terminal else _FILE_S
+        self._bar: Any = None  # before `start` there is none: an error then is one line, and nothing to do is no bar
         self._segments = self._sources = (0, 0)
         self._people = 0
 
     def log(self, line: str) -> None:
         """Write a line above the bar."""
-        self._bar.write(line, file=self._stream)
+        from tqdm import tqdm
+
+        tqdm.write(line, file=self._stream)
 
     def start(self, total: int | None, done: int, segments: int, sources: int) -> None:
         """See `Progress`."""
-        self._bar.total, self._bar.n, self._bar.initial = total, done, done
-        self._bar.unpause()
-        self._bar.set_description("batch", refresh=False)
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            desc="batch", unit="frame", total=total, initial=done, file=self._stream, mininterval=self._interval
+        )
         self._segments, self._sources = (0, segments), (0, sources)
         self._show()
-        self._bar.refresh()
 
     def frames(self, count: int) -> None:
         """See `Progress`."""
-        self._bar.update(count)
+        if self._bar is not None:
+            self._bar.update(count)
 
     def segment(self, people: int) -> None:
         """See `Progress`."""
@@ -83,7 +85,7 @@ class Bar:
     def source(self, more: int) -> None:
         """See `Progress`."""
         self._sources = (self._sources[0] + 1, self._sources[1])
-        if self._bar.total is not None:
+        if self._bar is not None and self._bar.total is not None:
             self._bar.total += more
         self._show()
 
@@ -93,7 +95,8 @@ class Bar:
             "sources": f"{self._sources[0]}/{self._sources[1]}",
             "people": self._people,
         }
-        self._bar.set_postfix(words, refresh=False)
+        if self._bar is not None:
+            self._bar.set_postfix(words, refresh=False)
 
     def __enter__(self) -> Bar:
         return self
@@ -101,4 +104,5 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

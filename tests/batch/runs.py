@@ -16,6 +16,7 @@ import cv2
 from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.local import LocalExecutor
 from gcpose_trt.batch.types import Chunk, ChunkPoses, Recipe
+from gcpose_trt.errors import GcposeError
 from tests.support.clips import read_clip
 
 SAMPLE = Path(__file__).resolve().parents[2] / "gcpose_trt/assets/sample.mp4"
@@ -113,3 +114,15 @@ class _Stuck:
         while (chunk.source_id, chunk.segment) != self._first:
             time.sleep(0.05)
         return self._infer(chunk)
+
+
+def refuses(recipe: Recipe, device: str | None) -> Any:
+    """A network that cannot be opened."""
+    raise GcposeError("there is no such model; give another")
+
+
+def dies(marks: Path, recipe: Recipe, device: str | None) -> Any:
+    """A network that takes its process with it as it is opened."""
+    with marks.open("a") as stream:
+        stream.write("died\n")
+    os.abort()

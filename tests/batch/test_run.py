@@ -108,6 +108,7 @@ def test_a_worker_is_killed(inputs: Path, reference: Path, tmp_path: Path) -> No
     assert tree(tmp_path / "out") == tree(reference)
 
 
+@pytest.mark.slow
 def test_a_segment_that_always_kills_its_worker(inputs: Path, reference: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     deadly = runs.with_network(runs.killed(marks, "a-", 100))
@@ -145,6 +146,7 @@ def test_a_folder_has_one_batch_at_a_time(inputs: Path, tmp_path: Path) -> None:
             run_batch([str(inputs)], tmp_path, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_full_disk(inputs: Path, reference: Path, tmp_path: Path) -> None:
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
