@@ -134,7 +134,7 @@ def _parts(recipe: Recipe, address: str, folder: Path, repeats: int) -> dict[str
     return {
         "decoding": {name: parts.decoding(clip, tiny, repeats) for name, clip in clips.items()},
         "merging": parts.merging(clips["360p"], recipe, folder, repeats),
-        "driver": parts.driver(address, tiny, parts.plan_clip(clips["360p"], tiny), folder, repeats),
+        "driver": parts.driver(address, recipe, parts.plan_clip(clips["360p"], recipe), folder, repeats),
     }
 
 

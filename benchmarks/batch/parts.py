@@ -10,10 +10,12 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import av
 
 from benchmarks.common import SAMPLE_CLIP
+from gcpose_trt.batch import ray_streaming
 from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.ray_data import RayExecutor
 from gcpose_trt.batch.segment_file import write_segment
@@ -35,7 +37,7 @@ from gcpose_trt.pose.types import PoseFrame
 CLIPS = {"360p": (640, 360), "1080p": (1920, 1080)}
 RATE = 25
 KEY_FRAMES = 25
-_SEGMENTS = (40, 160)  # so that what a round costs and what a segment costs can be told apart
+_FEW, _MANY = 30, 90  # segments, so that what a round costs and what a segment costs can be told apart
 
 
 def make_clip(path: Path, size: tuple[int, int], frames: int, skip: int = 0) -> Path:
@@ -142,32 +144,37 @@ class Nobody:
 
 
 def driver(address: str, recipe: Recipe, plan: SourcePlan, folder: Path, repeats: int) -> dict[str, Any]:
-    """Return the processor time of the process that starts a batch: of a segment that is one block, and of a round.
+    """Return the processor time of the process that starts a batch: of a block, of a segment beside its blocks, of all.
 
     The network takes no time. What the process spends on waiting for its cluster is in it: too much rather than too
     little.
     """
-    seconds: dict[int, list[float]] = {count: [] for count in _SEGMENTS}
-    writes = []
+    cases = {"few segments": (_FEW, False), "many segments": (_MANY, False), "few segments in blocks": (_FEW, True)}
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    writes: list[float] = []
+    chunks = len(list(read_safely(plan, plan.segments[0], recipe)))
     with RayExecutor(recipe, address, 1, network=Nobody) as executor:
         list(executor.estimate(_copies(plan, recipe, 2)))  # imports and the like
         for _ in range(repeats):
-            for count, times in seconds.items():
-                start = time.process_time()
-                found = list(executor.estimate(_copies(plan, recipe, count)))
-                times.append(time.process_time() - start)
+            for name, (count, split) in cases.items():
+                # A block is full with one chunk, or holds all of a segment.
+                with mock.patch.object(ray_streaming, "BLOCK_BYTES", 1 if split else ray_streaming.BLOCK_BYTES):
+                    start = time.process_time()
+                    found = list(executor.estimate(_copies(plan, recipe, count)))
+                    seconds[name].append(time.process_time() - start)
                 start = time.process_time()
                 for segment in found:
                     write_segment(folder / "written.parquet", segment)
                 writes.append((time.process_time() - start) / count)
-    few, many = _SEGMENTS
-    least, most = statistics.median(seconds[few]), statistics.median(seconds[many])
-    block = (most - least) / (many - few)
+    few, many, split_up = (statistics.median(values) for values in seconds.values())
+    block = (split_up - few) / (_FEW * (chunks - 1))
+    each = (many - few) / (_MANY - _FEW)
     return {
-        "seconds": {str(count): [round(value, 3) for value in values] for count, values in seconds.items()},
-        "block_s": round(block, 5),
-        "round_s": round(least - few * block, 3),
-        "segment_s": round(statistics.median(writes), 5),
+        "seconds": {name: [round(value, 3) for value in values] for name, values in seconds.items()},
+        "blocks_a_segment": chunks,
+        "block_s": round(block, 6),
+        "segment_s": round(each - block + statistics.median(writes), 6),
+        "round_s": round(few - _FEW * each, 3),
     }
 
 
