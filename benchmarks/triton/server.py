@@ -24,6 +24,11 @@ from gcpose_trt.errors import GcposeError
 HOST = "127.0.0.1"
 READY_SECONDS = 300  # on a busy machine an interpreter that imports ONNX Runtime and OpenCV takes its time
 STOP_SECONDS = 120
+STARTS = 3
+# Shared memory of each Python process. Features of 8 frames are 66 MB; a region that need not grow is one hazard less.
+REGION_BYTES = 128 << 20
+_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY_BYTES = 2 << 30
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -45,6 +50,8 @@ def environment() -> Path:
             ctypes.CDLL(name)  # a system's own Python has it in a folder of the loader's
         except OSError:
             raise GcposeError(f"the Triton server needs {name}; install the package that has it") from None
+    if shutil.disk_usage(_SHARED_MEMORY).free < _SHARED_MEMORY_BYTES:
+        raise GcposeError(f"the Triton server needs 2 GiB free in {_SHARED_MEMORY}; give docker run --shm-size=2g")
     return folder
 
 
@@ -111,6 +118,11 @@ class TritonServer:
                 self.process.kill()
                 self.process.wait()
 
+    def end(self) -> None:
+        """Stop it, if it runs."""
+        if self.process.poll() is None:
+            self.stop()
+
 
 @contextmanager
 def serving(repository: Path, folder: Path, verbose: bool = False) -> Iterator[TritonServer]:
@@ -124,33 +136,45 @@ def serving(repository: Path, folder: Path, verbose: bool = False) -> Iterator[T
     Raises:
         GcposeError: there is no server, or it does not get ready.
     """
-    where = environment()
-    backends, program, variables = _layout(where, folder)
+    backends, program, variables = _layout(environment(), folder)
+    for left in range(STARTS)[::-1]:
+        server = _start(program, repository, backends, folder / "server.log", variables, verbose)
+        try:
+            server.wait_until_ready()
+            break
+        except BaseException as error:
+            server.end()
+            # Another program took a port meanwhile, or Triton aborted while it loaded the models: it has been seen to,
+            # with boost::interprocess::lock_exception (https://github.com/triton-inference-server/server/issues/8882).
+            if not left or not isinstance(error, GcposeError):
+                raise
+            print(f"the Triton server ended with code {server.process.returncode}; starting it again", file=sys.stderr)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def _start(
+    program: Path, repository: Path, backends: Path, log: Path, variables: dict[str, str], verbose: bool
+) -> TritonServer:
     ports = _free_ports(3)
     names = ("http", "grpc", "metrics")
     command = [
         str(program),
         f"--model-repository={repository}",
         f"--backend-directory={backends}",
-        # The default of 1 MB grows by 1 MB at a time: too often for frames and features.
-        "--backend-config=python,shm-default-byte-size=33554432",
+        f"--backend-config=python,shm-default-byte-size={REGION_BYTES}",
         "--exit-on-error=true",
         f"--log-verbose={int(verbose)}",
         *(f"--{name}-port={port}" for name, port in zip(names, ports, strict=True)),
         *(f"--{name}-address={HOST}" for name in names),
     ]
-    log = folder / "server.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, env=variables, stdout=stream, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent
         )
-    server = TritonServer(process, ports, backends, log)
-    try:
-        server.wait_until_ready()
-        yield server
-    finally:
-        if process.poll() is None:
-            server.stop()
+    return TritonServer(process, ports, backends, log)
 
 
 def _layout(where: Path, folder: Path) -> tuple[Path, Path, dict[str, str]]:
