@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,12 +78,13 @@ def joined(address: str) -> Iterator[Any]:
         raise GcposeError("this process has joined a Ray cluster already; call ray.shutdown() first")
     with _quiet(ray):
         try:
-            ray.init(
-                address=address,
-                namespace=f"gcpose-trt-{uuid.uuid4().hex[:12]}",
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-            )
+            with _no_stderr():
+                ray.init(
+                    address=address,
+                    namespace=f"gcpose-trt-{uuid.uuid4().hex[:12]}",
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                )
         except Exception as error:  # Ray's errors have no family: ConnectionError, RuntimeError, ValueError, ...
             ray.shutdown()
             if address == "auto" and isinstance(error, ConnectionError):
@@ -137,6 +139,20 @@ def _quiet(ray: Any) -> Iterator[None]:
             setattr(context, name, value)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Drop what C++ writes to the terminal meanwhile: that it was told to be quiet."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _mute() -> None:
