@@ -141,6 +141,8 @@ def differences(a: Recipe, b: Recipe) -> list[str]:
             continue
         if name == "model_hash":
             same = a.model == b.model
+            if same and a.precision != b.precision:
+                continue  # other files for the other precision, which is named itself
             change = f"the files of {b.model} have changed" if same else f"{a.model}, now {b.model}"
             changes.append(f"{option} ({change})")
         else:

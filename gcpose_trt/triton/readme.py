@@ -67,6 +67,9 @@ def _start(plan: Plan, output: Path) -> str:
         "`--shm-size` matters: features go from model to model through shared memory, and Docker gives 64 MB of it. "
         "The server is ready when `curl -fs localhost:8000/v2/health/ready` succeeds; "
         "both halves of the network have run once by then.",
+        "",
+        "Only trusted clients should reach the ports: a JSON request that names a huge shape (`[1, 1099511627776]`) "
+        "ends Triton 2.51 itself, before any model sees it. Have it started again when it ends (`--restart always`).",
     ]
     return "\n".join([*lines, *_backend_notes(plan)])
 
@@ -80,7 +83,7 @@ def _run(plan: Plan, output: Path) -> list[str]:
     if plan.source.plugins is not None:
         gpus += " -e GCPOSE_REGISTER_ON_LOAD=1"
     lines = [
-        f"docker run --rm{gpus} --shm-size=1g -p 8000:8000 -p 8001:8001 -p 8002:8002 \\",
+        f"docker run --rm{gpus} --shm-size=2g -p 8000:8000 -p 8001:8001 -p 8002:8002 \\",
         f"    -v '{output.resolve()}':/models:ro tritonserver-gcpose \\",
         "    tritonserver --model-repository=/models",
     ]

@@ -193,6 +193,9 @@ def test_differences_name_options() -> None:
         assert len(found) == 1 and text in found[0]
     moved = dataclasses.replace(RECIPE, model="/models/other", model_hash="cd")
     assert differences(RECIPE, moved) == ["--model (mobile, now /models/other)"]
+    # Another precision runs other files of the same model, which have not changed.
+    smaller = dataclasses.replace(RECIPE, precision="int8", model_hash="other")
+    assert differences(RECIPE, smaller) == ["--precision (fp32, now int8)"]
 
 
 def test_threshold_of_joints(bundle: Path) -> None:
