@@ -39,7 +39,7 @@ def test_docker_compose_accepts_it() -> None:
 
 
 def test_no_page_without_a_token() -> None:
-    with pytest.raises(ValueError, match="GCPOSE_TOKEN: set it in .env"):
+    with pytest.raises(ValueError, match="GCPOSE_TOKEN: set it"):
         interpolate(yaml.safe_load(COMPOSE.read_text()), {})
 
 
