@@ -53,6 +53,10 @@ CMD ["demo", "--quiet", "--source", "pattern://", "--web", "0.0.0.0:8080"]
 
 # ------------------------------------------------------------------------------------------------------------- Triton
 # NVIDIA's server with what the exported model imports; the model repository is a volume.
+FROM cpu-build AS triton-build
+# The Python backend of Triton 2.51, which was tried, ends on the first array of NumPy 2.
+RUN /opt/gcpose-trt/bin/pip install --no-cache-dir --disable-pip-version-check . "numpy<2"
+
 FROM nvcr.io/nvidia/tritonserver:${TRITON}-py3 AS triton
 ARG PYTHON
 ARG REVISION=unknown
@@ -63,7 +67,7 @@ LABEL org.opencontainers.image.title="gcpose-trt-triton" \
 RUN groupadd --gid 10001 gcpose \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /cache --shell /usr/sbin/nologin gcpose \
     && install -d -o 10001 -g 10001 /cache /models
-COPY --from=cpu-build /opt/gcpose-trt/lib/python${PYTHON}/site-packages /opt/gcpose-trt/site-packages
+COPY --from=triton-build /opt/gcpose-trt/lib/python${PYTHON}/site-packages /opt/gcpose-trt/site-packages
 COPY containers/healthcheck.py /opt/gcpose-trt/healthcheck.py
 ENV PYTHONPATH=/opt/gcpose-trt/site-packages \
     HOME=/cache \

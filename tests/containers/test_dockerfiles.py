@@ -52,7 +52,11 @@ def test_hadolint_finds_nothing() -> None:
 
 @pytest.mark.parametrize(("path", "name"), STAGES)
 def test_bases_are_pinned(path: Path, name: str) -> None:
-    base = stages(path)[name].base
+    every = stages(path)
+    base = every[name].base
+    if base in every:  # a stage before, which is looked at itself
+        assert list(every).index(base) < list(every).index(name)
+        return
     assert re.search(r"^[\w.-]+\.\w+/[\w./-]+:[\w.-]*\d[\w.-]*$", base), f"{base}: registry, name and version"
     assert "latest" not in base
 
