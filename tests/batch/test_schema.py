@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,10 @@ def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gcpose_trt.batch.schema")
     with pytest.raises(MissingDependencyError, match=r"a batch needs the package pyarrow: pip install .*\[batch\]"):
         import gcpose_trt.batch.schema  # noqa: F401
+
+
+def test_page_of_the_documentation_has_the_columns() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    assert describe() in page
+    assert describe(SOURCES) in page
+    assert COORDINATES in page
