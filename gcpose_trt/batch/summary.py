@@ -54,9 +54,14 @@ class Summary:
         there = [*self.finished, *self.skipped]
         rate = self.frames / self.seconds if self.seconds else 0.0
         work = f"{self.frames} frames in {self.seconds:.1f} s: {rate:.1f} frames/s, all included"
-        return [
+        lines = [
             f"sources     {', '.join(counts)}",
             f"this run    {work if self.frames or self.left else 'no frame was left to do'}",
+        ]
+        if not there:
+            return [*lines, f"written     {self.folder / 'sources.parquet'}"]
+        return [
+            *lines,
             f"poses       {sum(source.people for source in there)} people in "
             f"{sum(source.frames for source in there)} frames, {sum(source.tracks for source in there)} tracks",
             f"written     {self.folder / 'poses'}, {self.folder / 'sources.parquet'}",

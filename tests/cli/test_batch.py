@@ -37,6 +37,13 @@ def test_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_batch_of_nothing_names_no_poses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", str(tmp_path / "none"), "--output", str(tmp_path / "out"), *OPTIONS]) == 2
+    said = capsys.readouterr().out
+    assert "1 failed" in said and "sources.parquet" in said and "pyarrow.dataset" not in said
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name != ".batch"] == ["sources.parquet"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
