@@ -161,7 +161,9 @@ class RayExecutor:
             # One is enough to go on with: what is left of a cluster may have no room for more beside a decoder.
             min_size=1,
             initial_size=shape.start,
-            max_size=shape.workers,
+            # After a fault no more than fit beside a decoder: what is left of a cluster must not fill up with networks
+            # that wait for frames that nobody has the room to decode.
+            max_size=shape.start if careful else shape.workers,
             max_tasks_in_flight_per_actor=1 if careful else 2,
         )
         rows = [dict(zip(("job", "moved"), pack_job(job), strict=True)) for job in jobs]

@@ -160,12 +160,13 @@ def test_another_recipe(store: Store) -> None:
     finish(store)
     before = tree(store.folder)
     store.close()
-    other = replace(RECIPE, size="640", precision="int8", model_hash="cd" * 32)
+    other = replace(RECIPE, size="640", min_score=0.25, model_hash="cd" * 32)
     with pytest.raises(GcposeError) as caught:
         Store(store.folder).open(other)
     message = str(caught.value)
     assert "holds a batch with other options: --model (the files of mobile have changed)" in message
-    assert "--precision (fp32, now int8), --size (the model's own, now 640); give the same ones" in message
+    assert "--size (the model's own, now 640), --min-score (" in message
+    assert ", now 0.25); give the same ones" in message
     assert "\n" not in message
     assert tree(store.folder) == before
     with Store(store.folder) as again:

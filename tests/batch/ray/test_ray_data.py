@@ -85,7 +85,7 @@ def test_a_machine_is_removed(
 ) -> None:
     found: list[SegmentPoses] = []
     network = networks.gated(tmp_path / "gate")
-    with RayExecutor(recipe, cluster.address, 2, network=network, stall_s=20) as executor:
+    with RayExecutor(recipe, cluster.address, 2, network=network, stall_s=60) as executor:
         for segment in executor.estimate(jobs):
             if not found:
                 cluster.remove(running_networks()[0]["Address"]["NodeID"])
