@@ -59,10 +59,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     try:
         with os.fdopen(handle, mode, encoding=encoding) as stream:
             yield stream
-        # mkstemp makes files private to the user; give the mode a plain open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
+        open_up(name, 0o666)
         os.replace(name, target)
     except OSError as error:
         if error.filename not in (None, name):  # something else that the block opened
@@ -73,3 +70,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def open_up(path: str | os.PathLike[str], mode: int = 0o777) -> None:
+    """Give what `tempfile` made private to the user the mode that mkdir, or open with 0o666, would have given."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, mode & ~umask)
+
+
+def cannot_write_folder(output: Path, error: OSError) -> GcposeError:
+    """Return the line of advice for a folder of results that cannot be made."""
+    return GcposeError(f"cannot write {output} ({error.strerror}); choose another folder, or free some space")

@@ -15,7 +15,6 @@ from gcpose_trt.batch.inputs import expand
 from gcpose_trt.batch.local import LocalExecutor
 from gcpose_trt.batch.progress import Progress, Silent
 from gcpose_trt.batch.recipe import make_recipe
-from gcpose_trt.batch.segment_file import DamagedSegmentError
 from gcpose_trt.batch.store import Store
 from gcpose_trt.batch.summary import Summary
 from gcpose_trt.batch.types import (
@@ -212,14 +211,9 @@ class _Batch:
     def _there(self, plan: SourcePlan) -> set[int]:
         """Return the segments that an earlier run recorded; those that could not be read are tried again."""
         there = set()
-        paths = self._store.segment_paths(plan)
-        for segment, path in zip(plan.segments, paths, strict=True):
-            try:
-                poses = self._store.read_segment(path) if path.exists() else None
-            except DamagedSegmentError:
-                continue
-            if poses is not None and poses.failure is None and poses.segment == segment.index:
-                there.add(segment.index)
+        for poses in self._store.recorded(plan):
+            if poses.failure is None:
+                there.add(poses.segment)
                 self._done_before += len(poses.poses)
         return there
 

@@ -92,19 +92,6 @@ def read_segment(path: str | Path) -> SegmentPoses:
     )
 
 
-def is_whole(path: Path, source_id: str, segment: int) -> bool:
-    """Say whether a file holds that segment, undamaged.
-
-    Raises:
-        GcposeError: it may not be read.
-    """
-    try:
-        about, _, _ = _read(path)
-    except DamagedSegmentError:
-        return False
-    return (about["source_id"], about["segment"]) == (source_id, segment)
-
-
 def _read(path: Path) -> tuple[dict[str, Any], NDArray[np.int64], dict[str, NDArray[Any]]]:
     """Return the metadata, the people of each frame, and the columns, lists without their borders."""
     import pyarrow as pa

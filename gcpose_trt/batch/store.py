@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeVar
@@ -29,7 +29,7 @@ from gcpose_trt.batch import records
 from gcpose_trt.batch.folder import RECORDS, STATE, TABLE, check_foreign, remove_leftovers, take_lock, wipe
 from gcpose_trt.batch.records import read_record, remove, sync, write_record
 from gcpose_trt.batch.schema import VERSION
-from gcpose_trt.batch.segment_file import is_whole, read_segment, write_segment
+from gcpose_trt.batch.segment_file import DamagedSegmentError, read_segment, write_segment
 from gcpose_trt.batch.types import Finished, Recipe, SegmentPoses, SourceFailure, SourcePlan, SourceSpec
 from gcpose_trt.errors import GcposeError
 
@@ -142,18 +142,19 @@ class Store:
             self._drop_segments(plan.spec.id)
             write_record(self._record("plans", plan.spec.id), records.to_json(plan))
 
-    def segments_done(self, plan: SourcePlan) -> set[int]:
-        """Return which segments are there, whole.
+    def recorded(self, plan: SourcePlan) -> Iterator[SegmentPoses]:
+        """Yield the segments of a plan that are there, whole, one in memory at a time.
 
         Raises:
             GcposeError: a file may not be read.
         """
-        source_id = plan.spec.id
-        return {
-            segment.index
-            for segment in plan.segments
-            if (path := self._segment(source_id, segment.index)).exists() and is_whole(path, source_id, segment.index)
-        }
+        for segment, path in zip(plan.segments, self.segment_paths(plan), strict=True):
+            try:
+                poses = read_segment(path) if path.exists() else None
+            except DamagedSegmentError:
+                continue
+            if poses is not None and (poses.source_id, poses.segment) == (plan.spec.id, segment.index):
+                yield poses
 
     def write_segment(self, poses: SegmentPoses) -> None:
         """Record a segment.

@@ -46,3 +46,14 @@ def frame_size(text: str) -> tuple[int, int]:
         return parse_size(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height such as 640x480") from None
+
+
+def add_model(group: argparse._ArgumentGroup) -> None:
+    """Add --model, --backend and --size, which say what `PoseEstimator` is to run."""
+    group.add_argument(
+        "--model", default="mobile", metavar="M", help="shipped name, folder of .onnx files or engines, .pth checkpoint"
+    )
+    backends = ("auto", "onnxruntime", "torch", "tensorrt")
+    group.add_argument("--backend", default="auto", choices=backends, help="default: by the kind of model")
+    size = "long side, or exact input such as 384x640 (default: the model's own)"
+    group.add_argument("--size", metavar="N|HxW", help=size)

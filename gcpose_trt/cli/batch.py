@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from gcpose_trt.cli.arguments import positive_int, positive_number, score
+from gcpose_trt.cli.arguments import add_model, positive_int, positive_number, score
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -51,13 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--model", default="mobile", metavar="M", help="shipped name, folder of .onnx files or engines, .pth checkpoint"
-    )
-    backends = ("auto", "onnxruntime", "torch", "tensorrt")
-    add("--backend", default="auto", choices=backends, help="default: by the kind of model")
+    add_model(group)
     add("--precision", choices=("fp32", "fp16", "int8"), help="of the network; int8 is the fastest on a CPU")
-    add("--size", metavar="N|HxW", help="long side, or exact input such as 384x640 (default: the model's own)")
     add("--min-score", type=score, metavar="X", help="leave out people below this score (default: the model's own)")
     add("--max-people", type=positive_int, metavar="N", help="keep the best N people of a frame")
     add("--threads", type=positive_int, metavar="N", help="CPU threads of each network (default: 1)")

@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from gcpose_trt.cli.arguments import frame_size, positive_int, positive_number, score
+from gcpose_trt.cli.arguments import add_model, frame_size, positive_int, positive_number, score
 from gcpose_trt.errors import GcposeError
 
 if TYPE_CHECKING:
@@ -56,18 +56,13 @@ def _add_source(group: argparse._ArgumentGroup, flips: tuple[str, ...], codecs: 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--model", default="mobile", metavar="M", help="shipped name, folder of .onnx files or engines, .pth checkpoint"
-    )
-    backends = ("auto", "onnxruntime", "torch", "tensorrt")
-    add("--backend", default="auto", choices=backends, help="default: by the kind of model")
+    add_model(group)
     add(
         "--precision",
         choices=("fp32", "fp16", "int8"),
         help="of the network (default: by the backend; engines have their own); int8 is the fastest on a CPU",
     )
     add("--device", metavar="D", help="where torch or tensorrt run: cpu, cuda, cuda:1 (default: by the backend)")
-    add("--size", metavar="N|HxW", help="long side, or exact input such as 384x640 (default: the model's own)")
     add("--threads", type=positive_int, metavar="N", help="CPU threads of the network (default: all)")
 
 

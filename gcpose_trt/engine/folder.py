@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gcpose_trt.engine import layers_file
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.files import cannot_write_folder, open_up
 from gcpose_trt.runtime.engine_record import FILE_NAME
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -41,23 +42,19 @@ def staging(output: Path) -> Iterator[Path]:
             target.mkdir(exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=target.parent if whole else target, prefix=f".{target.name}-building-"))
     except OSError as error:
-        raise _refusal(output, error) from error
+        raise cannot_write_folder(output, error) from error
     try:
         yield work
         try:
-            _open_up(work)
+            open_up(work)
             if not target.exists():
                 work.rename(target)
             elif not whole or not _exchange(work, target):
                 _move_files(work, target)
         except OSError as error:
-            raise _refusal(output, error) from error
+            raise cannot_write_folder(output, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _refusal(output: Path, error: OSError) -> GcposeError:
-    return GcposeError(f"cannot write {output} ({error.strerror}); choose another folder, or free some space")
 
 
 def _check(output: Path, target: Path) -> None:
@@ -72,7 +69,7 @@ def _check(output: Path, target: Path) -> None:
             pass
         foreign = sorted(path.name for path in target.iterdir() if not _is_ours(path))
     except OSError as error:
-        raise _refusal(output, error) from error
+        raise cannot_write_folder(output, error) from error
     if foreign:
         raise GcposeError(
             f"{output} holds other files ({', '.join(foreign[:3])}); give a new folder, or that of an earlier engine"
@@ -81,13 +78,6 @@ def _check(output: Path, target: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     return path.name in _OURS or path.suffix == ".engine" or "-building-" in path.name
-
-
-def _open_up(work: Path) -> None:
-    """Give a folder that mkdtemp made private the mode that mkdir would have given."""
-    umask = os.umask(0)
-    os.umask(umask)
-    work.chmod(0o777 & ~umask)
 
 
 def _exchange(work: Path, target: Path) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.files import cannot_write_folder, open_up
 from gcpose_trt.triton.configs import MARK
 
 CONFIG = "config.pbtxt"
@@ -42,20 +43,16 @@ def staging(output: Path, models: Sequence[str], force: bool) -> Iterator[Path]:
         yield new
         try:
             if not target.exists():
-                _open_up(new)
+                open_up(new)
                 new.rename(target)
             else:
                 _move(new, old, target)
         except OSError as error:
-            raise _refusal(output, error) from error
+            raise cannot_write_folder(output, error) from error
     except OSError as error:
-        raise _refusal(output, error) from error
+        raise cannot_write_folder(output, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _refusal(output: Path, error: OSError) -> GcposeError:
-    return GcposeError(f"cannot write {output} ({error.strerror}); choose another folder, or free some space")
 
 
 def _check(output: Path, target: Path, models: Sequence[str], force: bool) -> None:
@@ -75,7 +72,7 @@ def _check(output: Path, target: Path, models: Sequence[str], force: bool) -> No
                     f"{target / name} was not made by gcpose-trt export-triton; choose another --name, or move it away"
                 )
     except OSError as error:
-        raise _refusal(output, error) from error
+        raise cannot_write_folder(output, error) from error
 
 
 def _is_ours(folder: Path) -> bool:
@@ -92,7 +89,7 @@ def _make(output: Path, target: Path) -> Path:
     try:
         return Path(tempfile.mkdtemp(dir=target.parent if beside else target, prefix=f".{target.name}-exporting-"))
     except OSError as error:
-        raise _refusal(output, error) from error
+        raise cannot_write_folder(output, error) from error
 
 
 def _move(new: Path, old: Path, target: Path) -> None:
@@ -112,10 +109,3 @@ def _move(new: Path, old: Path, target: Path) -> None:
             with contextlib.suppress(OSError):
                 (old / place.name).rename(place)
         raise
-
-
-def _open_up(folder: Path) -> None:
-    """Give a folder that may have been made private the mode that mkdir would have given."""
-    umask = os.umask(0)
-    os.umask(umask)
-    folder.chmod(0o777 & ~umask)

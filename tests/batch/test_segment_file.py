@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from gcpose_trt.batch.segment_file import DamagedSegmentError, is_whole, read_segment, write_segment
+from gcpose_trt.batch.segment_file import DamagedSegmentError, read_segment, write_segment
 from gcpose_trt.batch.types import SegmentPoses
 from gcpose_trt.errors import GcposeError
 from tests.batch.segment_samples import crowd, same, segment, segments
 from tests.video.sinks.common import full_disk
+
+
+def is_whole(path: Path, source_id: str, number: int) -> bool:
+    try:
+        found = read_segment(path)
+    except DamagedSegmentError:
+        return False
+    return (found.source_id, found.segment) == (source_id, number)
 
 
 @settings(deadline=None, max_examples=25, derandomize=True)
