@@ -164,11 +164,6 @@ class Store:
         """
         write_segment(self._segment(poses.source_id, poses.segment), poses)
 
-    @staticmethod
-    def read_segment(path: str | os.PathLike[str]) -> SegmentPoses:
-        """Return the segment of a file; see `segment_file.read_segment`."""
-        return read_segment(Path(path))
-
     # --------------------------------------------------------------------------------------------- a source at its end
 
     def finished(self, spec: SourceSpec) -> Finished | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gcpose_trt.batch.segment_file import read_segment
 from gcpose_trt.batch.store import Store
 from gcpose_trt.batch.types import SourceFailure
 from gcpose_trt.errors import GcposeError
@@ -34,7 +35,7 @@ def test_a_source_from_its_plan_to_its_record(store: Store) -> None:
     store.write_segment(SEGMENTS[2])
     store.write_segment(SEGMENTS[0])
     assert segments_done(store, PLAN) == {0, 2}
-    assert same(store.read_segment(store.segment_paths(PLAN)[2]), SEGMENTS[2])
+    assert same(read_segment(store.segment_paths(PLAN)[2]), SEGMENTS[2])
     assert store.finished(SPEC) is None
     done = finish(store)
     assert store.finished(SPEC) == done
