@@ -37,6 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+SCHEDULING = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Hold tests to leave the process as urgent as it was: one that is real-time starves all others on the machine."""
+    if SCHEDULING is not None and os.sched_getscheduler(0) != SCHEDULING:
+        os.sched_setscheduler(0, SCHEDULING, os.sched_param(0))
+        pytest.fail(
+            f"{item.name} left this process with real-time priority; do that in a thread or a process of its own"
+        )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # pytest-xdist's processes have no terminal
         config.pluginmanager.register(FailuresAtOnce(config))

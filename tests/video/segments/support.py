@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -54,7 +55,13 @@ def moving(count: int = FRAMES) -> list[Image]:
 
 def make(path: Path, recipe: Recipe, images: Sequence[Image] | None = None) -> Path:
     """Encode `images`, or moving ones."""
-    images = moving() if images is None else images
+    # A thread of its own: SVT-AV1 gives the one that opens it real-time priority where it may, for good, and whatever
+    # that thread starts later would inherit it and starve every other process.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_make, path, recipe, moving() if images is None else images).result()
+
+
+def _make(path: Path, recipe: Recipe, images: Sequence[Image]) -> Path:
     with av.open(str(path), "w", options=recipe.container) as container:
         stream = container.add_stream(recipe.codec, rate=RATE, options=recipe.options)
         stream.height, stream.width = images[0].shape[:2]
