@@ -8,6 +8,7 @@ from gcpose_trt.batch.types import Chunk, ChunkPoses, Recipe
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.types import PoseFrame
 from gcpose_trt.runtime.estimator import PoseEstimator
+from gcpose_trt.runtime.preprocess import size_of
 
 
 class Inference:
@@ -53,7 +54,7 @@ class Inference:
             chunk.number,
             chunk.last,
             poses,
-            [(image.shape[0], image.shape[1]) for image in chunk.images],
+            [size_of(image) for image in chunk.images],
             chunk.ordinals,
             chunk.times,
             chunk.warnings,

@@ -11,10 +11,12 @@ from gcpose_trt.batch.processes import ATTEMPTS
 from gcpose_trt.batch.ray_cluster import Shape, choose_shape, joined
 from gcpose_trt.batch.ray_jobs import FileJobs
 from gcpose_trt.batch.ray_stages import Run, decode, pack_job
-from gcpose_trt.batch.ray_streaming import Gathering, failed_segment, read_chunks, settings
+from gcpose_trt.batch.ray_streaming import Gathering, block_bytes, failed_segment, read_chunks, settings
+from gcpose_trt.batch.recipe import host_rule
 from gcpose_trt.batch.types import FinishJob, Outcome, PlanJob, Recipe, SegmentJob, SegmentPoses
 from gcpose_trt.batch.worker import Network, explain
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.preprocess import SizeRule
 
 _Key = tuple[str, int]
 
@@ -29,8 +31,11 @@ class RayExecutor:
     folder or an object store. A machine that lacks a file fails that source, and says so. The output's folder is seen
     by this process alone.
 
-    Back-pressure is Ray Data's: a decoding task stops when two of its blocks of about 64 MiB are not taken yet, and
-    no more tasks are started than their share of the object store has room for.
+    Decoders resize frames where networks would do it on a CPU, to the same bytes: then what travels is what the network
+    takes. Engines of TensorRT get whole frames, which they resize on the GPU.
+
+    Back-pressure is Ray Data's: a decoding task stops when two of its blocks (64 MiB, or less where there is little to
+    do) are not taken yet, and no more tasks are started than their share of the object store has room for.
 
     What is lost with a process or a machine is done again. Ray starts the actor elsewhere, repeats tasks and decodes
     blocks again that were lost; where it gives up, or where nothing moves for `stall_s` (networks that hold all CPUs
@@ -46,14 +51,15 @@ class RayExecutor:
         gpus_per_worker: GPUs of each, may be a fraction; None takes 1 where the backend runs on GPUs.
         decoders: decoding tasks at a time, a core each; None leaves it to Ray Data.
         on_frames: told how many frames the network is done with, as they come; some twice when something was lost.
-        network: opens what finds people, by reference so that it can be pickled; None takes `Inference`.
+        network: opens what finds people, by reference so that it can be pickled; None takes `Inference`. It is given
+            frames that are resized already, `Placed`, unless the backend is tensorrt.
         stall_s: seconds without any progress after which segments are given out again.
 
     Attributes:
         workers: networks at a time.
 
     Raises:
-        GcposeError: on entering, no cluster answers, or nothing fits on it.
+        GcposeError: on entering, no cluster answers, nothing fits on it, or the model is gone.
         MissingDependencyError: Ray is not installed.
     """
 
@@ -78,9 +84,11 @@ class RayExecutor:
         self._stack = contextlib.ExitStack()
         self._ray: Any = None
         self._files: FileJobs
+        self._rule: SizeRule | None = None
         self.workers = workers or 0
 
     def __enter__(self) -> RayExecutor:
+        self._rule = host_rule(self._recipe)
         with contextlib.ExitStack() as stack:
             self._ray = stack.enter_context(joined(self._address))
             shape = self._shape()
@@ -146,8 +154,9 @@ class RayExecutor:
             careful: give a network one block at a time, so that one that dies takes no other segment with it.
         """
         gathering = Gathering({(job.plan.spec.id, job.segment.index) for job in jobs})
-        with settings(self._ray, self._stall_s):
-            dataset = self._pipeline(jobs, self._shape(), careful)
+        shape = self._shape()
+        with settings(self._ray, self._stall_s, block_bytes(jobs, self._rule, shape.workers)):
+            dataset = self._pipeline(jobs, shape, careful)
         for chunk in read_chunks(dataset):
             if gathering.is_new(chunk):
                 self._on_frames(len(chunk.poses))
@@ -172,6 +181,7 @@ class RayExecutor:
         # also keeps it from making one of them.
         decoded = segments.flat_map(
             decode,
+            fn_args=(self._rule,),
             compute=TaskPoolStrategy(shape.decoders),
             num_cpus=1,
             max_retries=_RETRIES,

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from gcpose_trt.batch.types import ChunkPoses, SegmentPoses, join
+from gcpose_trt.batch.types import ChunkPoses, SegmentJob, SegmentPoses, join
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.preprocess import SizeRule, fit
 
 # A decoder's output waits in blocks of about this size: small enough that many lie in an object store at once, large
 # enough that the one process that schedules all blocks has few of them to look after.
 BLOCK_BYTES = 64 * 2**20
+# Little work makes smaller blocks, so that it is spread over all networks.
+_LEAST_BYTES = 4 * 2**20
+_BLOCKS_A_NETWORK = 4
 
 _Key = tuple[str, int]
 
 
+def block_bytes(jobs: Sequence[SegmentJob], rule: SizeRule | None, networks: int) -> int:
+    """Return how large blocks of decoded frames are to become.
+
+    Args:
+        jobs: all that there is to do, as far as its size is known.
+        rule: how decoders resize frames; None for whole ones.
+        networks: how many are to have work.
+    """
+    total = 0.0
+    for plan in (job.plan for job in jobs):
+        if plan.frames is None or plan.size is None:
+            return BLOCK_BYTES
+        pixels = math.prod(plan.size)
+        if rule is not None:
+            pixels = min(pixels, math.prod(fit(plan.size, rule).content))
+        total += 3 * pixels * plan.frames / len(plan.segments)
+    return min(BLOCK_BYTES, max(_LEAST_BYTES, int(total / networks / _BLOCKS_A_NETWORK)))
+
+
 @contextlib.contextmanager
-def settings(ray: Any, stall_s: float) -> Iterator[None]:
+def settings(ray: Any, stall_s: float, block_size: int) -> Iterator[None]:
     """Make datasets that are built inside as a batch needs them; they keep the settings.
 
     Args:
         ray: the module.
         stall_s: seconds without progress until Ray Data gives up.
+        block_size: bytes of a block, more or less.
     """
     context = ray.data.DataContext.get_current()
     wanted = {
-        "target_max_block_size": BLOCK_BYTES,
+        "target_max_block_size": block_size,
         # A block whose tasks keep dying is left out; what comes of it is noticed as missing, and given out again.
         "max_errored_blocks": -1,
         "max_consecutive_actor_init_deaths": 8,  # machines that go while a network is opened there

@@ -15,12 +15,15 @@ from gcpose_trt.batch.types import Recipe
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime import bundle
 from gcpose_trt.runtime.info import ModelInfo
-from gcpose_trt.runtime.preprocess import parse_size
+from gcpose_trt.runtime.preprocess import SizeRule, parse_size
 
 SEGMENT_S = 30.0
 SEGMENT_IMAGES = 64
 CPU_THREADS = 1  # one process a core, each with one thread, is the most frames a second
 CPU_BATCH, GPU_BATCH = 1, 8
+
+# What the models that this process has made recipes of say of themselves, by `model_hash`: opening one takes seconds.
+_infos: dict[str, ModelInfo] = {}
 
 # How users know the fields, in the words of the command line.
 _OPTIONS = {
@@ -161,11 +164,34 @@ def keypoint_threshold(model: str, backend: str) -> float:
         from gcpose_trt.runtime.engine_record import EngineRecord
 
         return EngineRecord.load(model).model_info(model).keypoint_threshold
+    return _ask(model, backend, None).keypoint_threshold
+
+
+def host_rule(recipe: Recipe) -> SizeRule | None:
+    """Return how networks of a recipe resize frames before they run, so that others can do it for them.
+
+    Returns:
+        The rule; None for backend tensorrt, which resizes on the GPU and takes whole frames.
+
+    Raises:
+        GcposeError: the model is not there any more.
+    """
+    if recipe.backend == "tensorrt":
+        return None
+    wanted = parse_size(recipe.size)
+    if wanted is not None:
+        return wanted
+    info = _infos.get(recipe.model_hash) or _ask(recipe.model, recipe.backend, recipe.precision)
+    return info.size_rule
+
+
+def _ask(model: str, backend: str, precision: str | None) -> ModelInfo:
+    """Return what a model of ONNX Runtime or PyTorch says of itself."""
     from gcpose_trt.runtime.backends.opening import open_backend
 
-    opened = open_backend(model, backend, 1 if backend == "onnxruntime" else None, device="cpu")
+    opened = open_backend(model, backend, 1 if backend == "onnxruntime" else None, precision, device="cpu")
     opened.close()
-    return opened.info.keypoint_threshold
+    return opened.info
 
 
 def _open(
@@ -200,9 +226,11 @@ def _open(
         if estimator.backend == "onnxruntime" and estimator.precision == "int8":
             beside = bundle.int8_form(bundle.find(model))
             files = files if beside is None else (beside.detector, beside.pose)
+        digest = _hash(files)
+        _infos[digest] = estimator.info
         return {
             "model": _absolute(model),
-            "model_hash": _hash(files),
+            "model_hash": digest,
             "backend": estimator.backend,
             "precision": estimator.precision,
             "size": _size(size, estimator.info),

@@ -19,6 +19,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.drawing import Painter, PaintOptions
 from gcpose_trt.pose.skeleton import COCO17
 from gcpose_trt.pose.types import KEYPOINTS, PoseFrame
+from gcpose_trt.runtime.preprocess import Placed
 from gcpose_trt.video.frames import Frame, Result
 from gcpose_trt.video.sinks.mp4 import Mp4Sink
 
@@ -73,6 +74,7 @@ def _frames(plan: SourcePlan, recipe: Recipe, table: _Part) -> Iterator[Frame]:
         number = base
         for chunk in read_segment(plan, segment, recipe) if count else ():
             for image, seconds in zip(chunk.images, chunk.times.tolist(), strict=True):
+                assert not isinstance(image, Placed)  # it was decoded right here
                 if number < base + count:
                     yield Frame(number, seconds - table.start, image, plan.spec.uri)
                 number += 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcpose_trt.pose.types import PoseFrame
-from gcpose_trt.runtime.preprocess import Image
+from gcpose_trt.runtime.preprocess import Image, Placed
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ class Chunk:
     Attributes:
         number: 0, 1, ... in the segment; every chunk but the last has `recipe.batch` frames.
         last: no chunk of this segment follows. A segment without frames is one empty chunk that is the last.
-        images: BGR uint8 (h, w, 3), as decoded.
+        images: BGR uint8 (h, w, 3), as decoded, or, where a cluster's decoders resize, what `place_ahead` made of them:
+            `size_of` has their sizes.
         ordinals: (B,) int64; video: 0, 1, ... in the segment; pictures: position in the source's list.
         times: (B,) float64, seconds by the stream's own clock, not yet from the first frame; NaN for pictures.
         warnings: one line each; of the whole segment, with the last chunk.
@@ -136,7 +137,7 @@ class Chunk:
     segment: int
     number: int
     last: bool
-    images: Sequence[Image]
+    images: Sequence[Image | Placed]
     ordinals: NDArray[np.int64]
     times: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkPoses:
-    """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames.
+    """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames, as decoded.
 
     A chunk that the network failed for has a `failure`, too, and no poses; that is `again`: not the file's fault, so
     that the next run tries the segment again.

@@ -18,7 +18,7 @@ from gcpose_trt.runtime.backends import Backend, FusedBackend
 from gcpose_trt.runtime.backends.opening import BACKENDS, PRECISIONS, open_backend
 from gcpose_trt.runtime.halves import CHUNK, estimate
 from gcpose_trt.runtime.info import ModelInfo
-from gcpose_trt.runtime.preprocess import Image, SizeRule, fit, parse_size, to_bgr8
+from gcpose_trt.runtime.preprocess import Image, Placed, SizeRule, fit, parse_size, to_bgr8
 from gcpose_trt.runtime.timing import Timing
 
 __all__ = ["BACKENDS", "PRECISIONS", "PoseEstimator", "Timing"]
@@ -106,10 +106,10 @@ class PoseEstimator:
         return self.info.keypoint_threshold
 
     @overload
-    def __call__(self, frames: NDArray[Any]) -> PoseFrame: ...
+    def __call__(self, frames: NDArray[Any] | Placed) -> PoseFrame: ...
 
     @overload
-    def __call__(self, frames: Sequence[NDArray[Any]]) -> list[PoseFrame]: ...
+    def __call__(self, frames: Sequence[NDArray[Any] | Placed]) -> list[PoseFrame]: ...
 
     def __call__(self, frames: Any) -> Any:
         """Find the people.
@@ -117,24 +117,26 @@ class PoseEstimator:
         Args:
             frames: one frame (H, W, 3) BGR uint8, H and W from 1 up, or a batch: (B, H, W, 3) or a list of frames of
                 any sizes. Grey, 16-bit, floating point (0..1) frames and frames with alpha are converted. Backend
-                tensorrt also takes frames on the GPU, as objects with `__cuda_array_interface__`: (H, W, 3) BGR uint8.
+                tensorrt also takes frames on the GPU, as objects with `__cuda_array_interface__`: (H, W, 3) BGR uint8;
+                the others also what `preprocess.place_ahead` made of a frame elsewhere, by this estimator's size.
 
         Returns:
             A PoseFrame in pixels of that frame, or a list of them, one a frame of the batch.
 
         Raises:
-            GcposeError: not a frame, the estimator is closed, or the network fails (out of memory).
+            GcposeError: not a frame, one that was resized for another size, the estimator is closed, or the network
+                fails (out of memory).
         """
         if _is_one_frame(frames):
             return self.run(frames)[0]
         return self.run_batch(frames)[0]
 
-    def run(self, frame: NDArray[Any]) -> tuple[PoseFrame, Timing]:
+    def run(self, frame: NDArray[Any] | Placed) -> tuple[PoseFrame, Timing]:
         """Find the people of one frame and say what it took; see `__call__`."""
         poses, timing = self.run_batch([frame])
         return poses[0], timing
 
-    def run_batch(self, frames: NDArray[Any] | Sequence[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
+    def run_batch(self, frames: NDArray[Any] | Sequence[NDArray[Any] | Placed]) -> tuple[list[PoseFrame], Timing]:
         """Find the people of each frame of a batch and say what the whole took; see `__call__`."""
         poses: list[PoseFrame] = []
         timing = Timing(0.0, 0.0, 0.0, 0.0)
@@ -144,7 +146,7 @@ class PoseEstimator:
                 timing += took
         return poses, timing
 
-    def stream(self, frames: Iterable[NDArray[Any]]) -> Iterator[tuple[PoseFrame, Timing]]:
+    def stream(self, frames: Iterable[NDArray[Any] | Placed]) -> Iterator[tuple[PoseFrame, Timing]]:
         """Find the people of one frame after the other.
 
         Backend tensorrt works on a frame before it gives the poses of the one before: more frames a second than `run`,
@@ -172,7 +174,7 @@ class PoseEstimator:
                         yield poses_of_frame, share
 
     def _run_chunks(
-        self, backend: Backend, frames: NDArray[Any] | Sequence[NDArray[Any]]
+        self, backend: Backend, frames: NDArray[Any] | Sequence[NDArray[Any] | Placed]
     ) -> Iterator[tuple[list[PoseFrame], Timing]]:
         if isinstance(backend, FusedBackend):
             yield from self._fused(backend, frames)
@@ -184,9 +186,9 @@ class PoseEstimator:
     def _fused(
         self, backend: FusedBackend, frames: Iterable[Any]
     ) -> Generator[tuple[list[PoseFrame], Timing], None, None]:
-        return backend.estimate(frames, self._rule, self.min_score, self.max_people)
+        return backend.estimate(_whole(frames, self.backend), self._rule, self.min_score, self.max_people)
 
-    def _run_chunk(self, backend: Backend, frames: list[NDArray[Any]]) -> tuple[list[PoseFrame], Timing]:
+    def _run_chunk(self, backend: Backend, frames: list[NDArray[Any] | Placed]) -> tuple[list[PoseFrame], Timing]:
         start = time.perf_counter()
         images = [_on_host(frame, backend.name) for frame in frames]
         return estimate(backend, images, self._rule, self.min_score, self.max_people, start)
@@ -254,16 +256,27 @@ def _check_options(backend: str, min_score: float | None, max_people: int | None
 def _is_one_frame(frames: Any) -> bool:
     if isinstance(frames, np.ndarray):
         return frames.ndim != 4
+    if isinstance(frames, Placed):
+        return True
     described = getattr(frames, "__cuda_array_interface__", None)
     return described is not None and len(described["shape"]) != 4
 
 
-def _on_host(frame: Any, backend: str) -> Image:
+def _on_host(frame: Any, backend: str) -> Image | Placed:
+    if isinstance(frame, Placed):
+        return frame
     if hasattr(frame, "__cuda_array_interface__"):
         raise GcposeError(
             f"a frame lies on the GPU, where backend {backend} does not take it; pass a NumPy array, or use engines"
         )
     return to_bgr8(frame)
+
+
+def _whole(frames: Iterable[Any], backend: str) -> Iterator[Any]:
+    for frame in frames:
+        if isinstance(frame, Placed):
+            raise GcposeError(f"backend {backend} resizes frames itself, on the GPU; pass the whole frame")
+        yield frame
 
 
 def size_rule(info: ModelInfo, wanted: SizeRule | None, size: Any, engine: bool = False) -> SizeRule:

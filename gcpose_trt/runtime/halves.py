@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,26 @@ from numpy.typing import NDArray
 
 from gcpose_trt.pose.types import KEYPOINTS, PoseFrame
 from gcpose_trt.runtime.backends import Backend, Detections
-from gcpose_trt.runtime.preprocess import Image, Letterbox, SizeRule, fit, place
+from gcpose_trt.runtime.preprocess import Image, Letterbox, Placed, SizeRule, fit_frame, place
 from gcpose_trt.runtime.timing import Timing
 
 CHUNK = 8  # frames of a batch that go through the network together: more costs memory and saves nothing
 
 
 def estimate(
-    backend: Backend, frames: list[Image], rule: SizeRule, min_score: float, max_people: int, start: float | None = None
+    backend: Backend,
+    frames: Sequence[Image | Placed],
+    rule: SizeRule,
+    min_score: float,
+    max_people: int,
+    start: float | None = None,
 ) -> tuple[list[PoseFrame], Timing]:
     """Find the people of frames that go through the network together.
 
     Args:
         backend: the network.
-        frames: (H, W, 3) BGR uint8 each, of any sizes; at most `backend.batch_limit` where that is set.
+        frames: (H, W, 3) BGR uint8 each, of any sizes, or what `preprocess.place_ahead` made of them by `rule`; at
+            most `backend.batch_limit` where that is set.
         rule: their size in the network.
         min_score: leave out people below this score.
         max_people: keep the best so many of each frame.
@@ -36,7 +43,7 @@ def estimate(
         The poses of each frame, in pixels of that frame, and what the whole took.
 
     Raises:
-        GcposeError: the network fails.
+        GcposeError: the network fails, or a frame was resized by another rule.
     """
     clock = [time.perf_counter() if start is None else start]
     image, boxes = _letterbox(frames, rule, backend.batch_limit)
@@ -64,15 +71,15 @@ def estimate(
     return poses, Timing(*(1e3 * np.diff(clock)).tolist())
 
 
-def _letterbox(frames: list[Image], rule: SizeRule, batch: int | None) -> tuple[Image, list[Letterbox]]:
+def _letterbox(frames: Sequence[Image | Placed], rule: SizeRule, batch: int | None) -> tuple[Image, list[Letterbox]]:
     """Place frames into one array (B, H, W, 3) that is large enough for all of them.
 
     Args:
-        frames: BGR uint8.
+        frames: BGR uint8, whole or resized.
         rule: their size in the network.
         batch: wanted B; rows without a frame stay black.
     """
-    boxes = [fit((frame.shape[0], frame.shape[1]), rule) for frame in frames]
+    boxes = [fit_frame(frame, rule) for frame in frames]
     canvas = np.max([box.canvas for box in boxes], axis=0)
     image = np.zeros((batch or len(frames), *canvas, 3), np.uint8)
     for row, (frame, box) in enumerate(zip(frames, boxes, strict=True)):

@@ -7,7 +7,7 @@ pixel areas, as OpenCV does, is then a plain multiplication of coordinates, with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -78,6 +78,55 @@ class Letterbox:
         return (np.asarray(keypoints, np.float64) * (*self.scale, 1.0)).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A frame that was resized for the network ahead of time, where that saves sending it whole; see `place_ahead`.
+
+    Attributes:
+        pixels: (h', w', 3) BGR uint8, what `place` makes of the frame.
+        frame: (h, w) of the frame.
+    """
+
+    pixels: Image
+    frame: tuple[int, int]
+
+
+def size_of(frame: Image | Placed) -> tuple[int, int]:
+    """Return (h, w) of a frame as it was before any resizing."""
+    return frame.frame if isinstance(frame, Placed) else (frame.shape[0], frame.shape[1])
+
+
+def place_ahead(frame: Image | Placed, rule: SizeRule) -> Image | Placed:
+    """Resize a frame (h, w, 3) BGR uint8 for networks elsewhere that take frames by `rule`.
+
+    One that was resized already stays as it is.
+
+    Returns:
+        What `place` and `fit_frame` take instead of the frame, to the same effect to the last bit; the frame itself
+        where it has no more pixels than the network's input has of it.
+    """
+    box = fit(size_of(frame), rule)
+    if isinstance(frame, Placed) or math.prod(box.content) >= math.prod(box.frame):
+        return frame
+    return Placed(place(frame, replace(box, canvas=box.content)), box.frame)
+
+
+def fit_frame(frame: Image | Placed, rule: SizeRule) -> Letterbox:
+    """Return the letterbox of a frame, whole or resized ahead of time, under `rule`.
+
+    Raises:
+        GcposeError: it was resized by another rule.
+    """
+    box = fit(size_of(frame), rule)
+    if isinstance(frame, Placed) and (frame.pixels.shape != (*box.content, 3) or frame.pixels.dtype != np.uint8):
+        (height, width), (h, w) = box.frame, box.content
+        raise GcposeError(
+            f"a frame of {height}x{width} was resized to {frame.pixels.shape} {frame.pixels.dtype}, but this network "
+            f"takes ({h}, {w}, 3) uint8 of it; resize it by the size of this network, or pass the whole frame"
+        )
+    return box
+
+
 def fit(frame: tuple[int, int], rule: SizeRule) -> Letterbox:
     """Return the letterbox of a frame of (h, w) pixels under `rule`; the aspect ratio is kept."""
     height, width = frame
@@ -133,12 +182,12 @@ def parse_size(size: Any, divisor: int = DIVISOR) -> SizeRule | None:
     return SizeRule(exact=(sides[0], sides[1]), divisor=divisor)
 
 
-def place(frame: Image, box: Letterbox, out: Image | None = None) -> Image:
+def place(frame: Image | Placed, box: Letterbox, out: Image | None = None) -> Image:
     """Resize `frame` (h, w, 3) uint8 into the top left of the input.
 
     Args:
-        frame: BGR frame of the size `box.frame`.
-        box: where it goes.
+        frame: BGR frame of the size `box.frame`, or what `place_ahead` made of it.
+        box: where it goes; see `fit_frame`.
         out: (H, W, 3) uint8 to write into, at least as large as `box.canvas`; None makes one.
 
     Returns:
@@ -148,6 +197,9 @@ def place(frame: Image, box: Letterbox, out: Image | None = None) -> Image:
         out = np.zeros((*box.canvas, 3), np.uint8)
     height, width = box.content
     target = out[:height, :width]
+    if isinstance(frame, Placed):
+        target[:] = frame.pixels
+        return out
     if box.content == box.frame:
         target[:] = frame
         return out

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from gcpose_trt.assets import FOLDER as SHIPPED
-from gcpose_trt.batch.recipe import differences, from_json, keypoint_threshold, make_recipe, to_json
+from gcpose_trt.batch import recipe as recipe_module
+from gcpose_trt.batch.recipe import differences, from_json, host_rule, keypoint_threshold, make_recipe, to_json
 from gcpose_trt.batch.types import Recipe
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.estimator import PoseEstimator
+from gcpose_trt.runtime.preprocess import SizeRule
 from gcpose_trt.video.sinks import h264
 from tests.batch.segment_samples import RECIPE
 from tests.support.bundles import make_bundle
@@ -87,6 +89,7 @@ def test_engines_are_not_opened(engines: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (recipe.threads, recipe.batch, recipe.max_people) == (None, 8, 3)
     assert make_recipe(engines / "detector.engine", precision="fp16", size="64x96") == recipe
     assert keypoint_threshold(recipe.model, recipe.backend) > 0
+    assert host_rule(recipe) is None, "frames are resized on the GPU"
     for options, message in (
         ({"precision": "int8"}, "was built in fp16, not int8; "),
         ({"size": 640}, "takes inputs of 64x96 only; leave the size out"),
@@ -204,3 +207,30 @@ def test_threshold_of_joints(bundle: Path) -> None:
     assert (SHIPPED / "mobile").is_dir()
     with pytest.raises(GcposeError, match="no model 'gone'"):
         keypoint_threshold("gone", "onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "size", "rule"),
+    [
+        (None, None, SizeRule(long=64)),
+        (None, "96", SizeRule(long=96)),
+        (None, "64x96", SizeRule(exact=(64, 96))),
+        ([64, 96], None, SizeRule(exact=(64, 96), long=64)),
+        ([64, 96], "64x96", SizeRule(exact=(64, 96), long=64)),
+    ],
+)
+def test_rule_of_frames(
+    fixed: list[int] | None, size: str | None, rule: SizeRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_bundle(tmp_path / "model", size=fixed)
+    recipe = make_recipe(model, size=size)
+    with PoseEstimator(recipe.model, size=recipe.size) as estimator:
+        assert estimator._rule == host_rule(recipe) == rule
+    with monkeypatch.context() as patch:
+        patch.setattr("gcpose_trt.runtime.backends.opening.open_backend", pytest.fail)
+        assert host_rule(recipe) == rule, "what made the recipe has looked already"
+    monkeypatch.setattr(recipe_module, "_infos", {})
+    assert host_rule(recipe) == rule, "another process made the recipe"
+    if recipe.size is None:
+        with pytest.raises(GcposeError, match="no model 'gone'"):
+            host_rule(dataclasses.replace(recipe, model="gone"))
