@@ -6,9 +6,9 @@ A page holds, around each table,
     ...
     <!-- end of table -->
 
-with a kind of `KINDS` and a folder of a report.json, or `ablation` and its record. `python -m benchmarks.tables` writes
-what is between anew in every page of `PAGES`; with `--check` it only says which page is out of date, and exits with 1
-then.
+with a kind of `KINDS` and a folder of a report.json, or a kind of `RECORDS` and a record. `python -m benchmarks.tables`
+writes what is between anew in every page of `PAGES`; with `--check` it only says which page is out of date, and exits
+with 1 then.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.ablation.table import lines as ablation_lines
+from benchmarks.batch import table as batch
 from benchmarks.common import REPOSITORY, run
 from gcpose_trt.benchmark.reading import read_report
 from gcpose_trt.benchmark.reporting import headline, tables
@@ -117,6 +118,12 @@ KINDS: dict[str, Callable[[View], Table]] = {
     "parity": _of(tables.parity),
 }
 
+RECORDS: dict[str, Callable[[Path], list[str]]] = {
+    "ablation": ablation_lines,
+    "batch-rates": batch.rates,
+    "batch-scaling": batch.scaling,
+}
+
 
 def renewed(page: str, root: Path = REPOSITORY) -> str:
     """Return a page with its tables made anew.
@@ -147,10 +154,10 @@ def renewed(page: str, root: Path = REPOSITORY) -> str:
 
 
 def _table(kind: str, folder: Path) -> list[str]:
-    if kind == "ablation":
-        return ablation_lines(folder)
+    if kind in RECORDS:
+        return RECORDS[kind](folder)
     if kind not in KINDS:
-        raise GcposeError(f"no table is called {kind!r}; choose from {', '.join([*KINDS, 'ablation'])}")
+        raise GcposeError(f"no table is called {kind!r}; choose from {', '.join([*KINDS, *RECORDS])}")
     report = read_report(folder)
     if report.get("complete") is not True:
         raise GcposeError(f"{folder} is a partial report; let the run end")

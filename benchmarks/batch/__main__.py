@@ -19,15 +19,16 @@ from typing import Any
 from benchmarks.batch import parts
 from benchmarks.batch.cluster import cluster
 from benchmarks.batch.scaling import Assumptions, printed, table
+from benchmarks.batch.table import NIC_GBPS, RESIZED
 from benchmarks.common import parser, record, run, write
 from gcpose_trt.batch.local import LocalExecutor
 from gcpose_trt.batch.ray_data import RayExecutor
 from gcpose_trt.batch.ray_streaming import BLOCK_BYTES
-from gcpose_trt.batch.recipe import make_recipe
+from gcpose_trt.batch.recipe import host_rule, make_recipe
 from gcpose_trt.batch.types import Executor, PlanJob, Recipe, SegmentJob, SegmentPoses, SourcePlan
 
 NETWORK_FPS = (100.0, 300.0, 1000.0)
-NICS = (10.0, 25.0, 100.0)
+NICS = (10.0, NIC_GBPS, 100.0)
 GPUS = (1, 2, 4, 8, 16, 32, 64)
 SEGMENT_S = 30.0  # the product's default
 
@@ -130,9 +131,15 @@ def _parts(recipe: Recipe, address: str, folder: Path, repeats: int) -> dict[str
         name: parts.make_clip(folder / f"{name}.mp4", size, 60 if name == "1080p" else 100)
         for name, size in parts.CLIPS.items()
     }
-    tiny = replace(recipe, batch=8)
+    eight = replace(recipe, batch=8)  # as on a GPU
+    # TensorRT's networks get whole frames, those of ONNX Runtime and PyTorch what they would make of them.
+    kinds = {"": None, RESIZED: host_rule(recipe)}
     return {
-        "decoding": {name: parts.decoding(clip, tiny, repeats) for name, clip in clips.items()},
+        "decoding": {
+            f"{name}{kind}": parts.decoding(clip, eight, rule, repeats)
+            for kind, rule in kinds.items()
+            for name, clip in clips.items()
+        },
         "merging": parts.merging(clips["360p"], recipe, folder, repeats),
         "driver": parts.driver(address, recipe, parts.plan_clip(clips["360p"], recipe), folder, repeats),
     }

@@ -18,6 +18,7 @@ from benchmarks.common import SAMPLE_CLIP
 from gcpose_trt.batch import ray_streaming
 from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.ray_data import RayExecutor
+from gcpose_trt.batch.ray_stages import decode, pack_job
 from gcpose_trt.batch.segment_file import write_segment
 from gcpose_trt.batch.types import (
     Chunk,
@@ -33,6 +34,7 @@ from gcpose_trt.batch.types import (
 )
 from gcpose_trt.batch.worker import do_file_job, read_safely
 from gcpose_trt.pose.types import PoseFrame
+from gcpose_trt.runtime.preprocess import SizeRule, size_of
 
 CLIPS = {"360p": (640, 360), "1080p": (1920, 1080)}
 RATE = 25
@@ -67,24 +69,32 @@ def plan_clip(path: Path, recipe: Recipe) -> SourcePlan:
     return plan
 
 
-def decoding(path: Path, recipe: Recipe, repeats: int) -> dict[str, float]:
-    """Return frames a second of one core, with the bytes of a frame before and after."""
+def decoding(path: Path, recipe: Recipe, rule: SizeRule | None, repeats: int) -> dict[str, float]:
+    """Return frames a second of one core from file to row, with the bytes of a frame in the file and on its way.
+
+    Args:
+        path: a video.
+        recipe: how it is cut, and how many frames go together.
+        rule: how decoders resize frames for the networks; None sends them whole, as to TensorRT.
+        repeats: how often.
+    """
     plan = plan_clip(path, recipe)
-    rates, frames, decoded = [], 0, 0
+    jobs = [pack_job(SegmentJob(plan, segment, recipe)) for segment in plan.segments]
+    rates, frames, travels = [], 0, 0
     for _ in range(repeats):
         start = time.process_time()
-        frames = decoded = 0
-        for segment in plan.segments:
-            for chunk in read_safely(plan, segment, recipe):
-                frames += len(chunk.images)
-                decoded += sum(image.nbytes for image in chunk.images)
+        frames = travels = 0
+        for job, moved in jobs:
+            for row in decode({"job": job, "moved": moved}, rule):
+                frames += len(pickle.loads(row["head"])[1])
+                travels += len(row["pixels"])
         rates.append(frames / (time.process_time() - start))
     return {
         "fps_a_core": round(statistics.median(rates), 1),
         "fps_min": round(min(rates), 1),
         "fps_max": round(max(rates), 1),
         "frames": frames,
-        "frame_bytes": decoded / frames,
+        "frame_bytes": travels / frames,
         "file_bytes": round(path.stat().st_size / frames, 1),
     }
 
@@ -135,7 +145,7 @@ class Nobody:
             chunk.number,
             chunk.last,
             [PoseFrame.empty()] * len(chunk.images),
-            [(image.shape[0], image.shape[1]) for image in chunk.images],
+            [size_of(image) for image in chunk.images],
             chunk.ordinals,
             chunk.times,
             chunk.warnings,

@@ -20,12 +20,12 @@ class Assumptions:
 
     Attributes:
         network_fps: frames a second of one GPU.
-        decode_fps: frames a second that one core decodes.
+        decode_fps: frames a second that one core decodes and, where that is the decoder's work, resizes.
         merge_fps: frames a second that one core merges: tracking and Parquet.
         gpus_a_node: GPUs of a machine.
         cores_a_node: CPU cores of a machine; each network takes one, the others decode and merge.
         nic_gbps: gigabits a second, each way, between machines.
-        frame_bytes: of a decoded frame.
+        frame_bytes: of a frame on its way from a decoder to a network: whole to TensorRT, resized to the others.
         file_bytes: of a frame in its video, read from shared storage.
         result_bytes: of a frame's poses on their way to the machine that the batch was started on.
         segment_frames: frames of a segment.

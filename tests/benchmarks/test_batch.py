@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.batch import parts
+from benchmarks.batch import table as tables
+from benchmarks.batch.__main__ import _case
 from benchmarks.batch.scaling import Assumptions, knee, limits, printed, slowest, table
+from gcpose_trt.batch.types import Recipe
+from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.preprocess import SizeRule
 
 RECORD = Path(__file__).resolve().parents[2] / "benchmarks/results/batch.json"
 # Numbers to calculate with by hand: a machine with 4 GPUs and 24 cores, 20 of which decode, links of 10 MB/s.
@@ -86,3 +92,69 @@ def test_the_record_is_the_arithmetic_of_its_own_measurements() -> None:
         assert case["assumptions"]["decode_fps"] == record["parts"]["decoding"][case["clip"]]["fps_a_core"]
     for runs in record["throughput"].values():
         assert runs["fps"]["min"] <= runs["fps"]["median"] <= runs["fps"]["max"]
+
+
+def test_what_travels_is_what_decoders_make(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    clip = parts.make_clip(tmp_path / "clip.mp4", (640, 360), 5)
+    recipe = Recipe("mobile", "0", "onnxruntime", "int8", None, 0.5, 30, 1, 2, 1.0, 64, True, False)
+    whole = parts.decoding(clip, recipe, None, repeats=1)
+    resized = parts.decoding(clip, recipe, SizeRule(long=320), repeats=1)
+    assert whole["frames"] == resized["frames"] == 5
+    assert (whole["frame_bytes"], resized["frame_bytes"]) == (640 * 360 * 3, 320 * 180 * 3)
+    assert whole["file_bytes"] == resized["file_bytes"] > 0
+    assert min(whole["fps_a_core"], resized["fps_a_core"]) > 0
+
+
+def record_of(tmp_path: Path) -> Path:
+    """A record with both kinds of frames, by the arithmetic of numbers made up."""
+    decoding = {
+        "1080p": {"fps_a_core": 98.0, "frame_bytes": 6220800.0, "file_bytes": 15600.0},
+        "1080p, resized": {"fps_a_core": 91.0, "frame_bytes": 442368.0, "file_bytes": 15600.0},
+    }
+    measured = {
+        "decoding": decoding,
+        "merging": {"fps_a_core": 2125.0, "result_bytes": 970.0},
+        "driver": {"segment_s": 0.0106, "block_s": 0.0109},
+    }
+    runs = {"frames": 100, "fps": {"median": 14.69, "min": 14.4, "max": 14.8}}
+    record = {
+        "date": "2026-11-23T12:00:00",
+        "machine": {"cpu": "EPYC", "cores": 2, "load_before": 0.1},
+        "throughput": {"local, 1 worker": runs, "Ray, 1 worker": runs, "Ray, 2 workers": runs},
+        "parts": measured,
+        "scaling": {"cases": {name: _case(name, measured, 4, 64) for name in decoding}},
+    }
+    path = tmp_path / "batch.json"
+    path.write_text(json.dumps(record))
+    return path
+
+
+def test_tables_say_what_the_record_says(tmp_path: Path) -> None:
+    path = record_of(tmp_path)
+    measured, empty, head, _, *rows = tables.scaling(path)
+    assert empty == ""
+    assert "98 frames/s of 1080p (6.2 MB each) and 91 frames/s of 1080p resized (0.4 MB each)" in measured
+    assert "11 ms a block of 64 MiB" in measured
+    assert head == "| frames/s of one GPU | 1080p resized: up to | 1080p: up to |"
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[0] for row in cells[:-1]] == ["100", "300", "1000"]
+    cases = json.loads(path.read_text())["scaling"]["cases"]
+    for place, name in ((1, "1080p, resized"), (2, "1080p")):
+        knees = [row["knee"] for row in cases[name]["rows"] if row["nic_gbps"] == 25]
+        assert [int(row[place].split()[0]) for row in cells[:-1]] == knees
+        scheduler = 1 / (0.0106 / 750 + 0.0109 * cases[name]["assumptions"]["frame_bytes"] / 2**26)
+        assert cells[-1][place] == f"{scheduler:.0f}: scheduler"
+    rates = tables.rates(path)
+    assert rates[0] == "| frames/s | 1 worker | 2 workers |"
+    assert rates[2] == "| processes of this machine | 14.7 (14.4 to 14.8) |  |"
+    assert rates[3].startswith("| Ray on this machine | 14.7 (14.4 to 14.8) | 14.7")
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", "[]"])
+def test_what_is_no_record(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "batch.json").write_text(text)
+    for lines in (tables.rates, tables.scaling):
+        with pytest.raises(GcposeError, match="holds no batches; record it with"):
+            lines(tmp_path / "batch.json")

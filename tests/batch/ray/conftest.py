@@ -19,18 +19,26 @@ STORE = 150 * 2**20  # bytes of each object store; /dev/shm may be small
 
 
 class Machines:
-    """The cluster, and how to take machines away from it."""
+    """The cluster, and how to take machines away from it.
+
+    Attributes:
+        aws_config: what all machines read for access to S3; there is none to begin with.
+    """
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
         self._folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # paths of sockets have at most 107 bytes
+        self.aws_config = Path(self._folder) / "aws"
         self._variables = pytest.MonkeyPatch()
         for name, value in {
             "RAY_TMPDIR": self._folder,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
+            # Every machine has its own access to object stores; a test that has a store writes where it is.
+            "AWS_CONFIG_FILE": str(self.aws_config),
+            "AWS_EC2_METADATA_DISABLED": "true",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]),
         }.items():
             self._variables.setenv(name, value)
