@@ -12,6 +12,8 @@ from typing import Any, Literal
 import cv2
 
 from gcpose_trt.batch import storage
+from gcpose_trt.batch.addresses import address, has_magic, is_remote
+from gcpose_trt.batch.faults import patiently
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.images import SUFFIXES, natural_order
 
@@ -29,7 +31,7 @@ class Found:
     """A video or picture.
 
     Attributes:
-        uri: absolute path or address.
+        uri: absolute path, or address as `addresses.address` has it.
         kind: as `SourceSpec.kind`.
         fingerprint: size, and time of modification or ETag.
         explicit: it was named by itself.
@@ -43,18 +45,20 @@ class Found:
 
 def is_manifest(uri: str) -> bool:
     """Say whether a file's name is that of a manifest, and it is no folder."""
-    if _suffix(uri) not in _MANIFESTS or storage.has_magic(uri):
+    if _suffix(uri) not in _MANIFESTS or has_magic(uri):
         return False
-    return storage.is_remote(uri) or not Path(uri).is_dir()
+    return is_remote(uri) or not Path(uri).is_dir()
 
 
 def find(uri: str, recursive: bool) -> list[Found]:
     """Return what an absolute path, pattern or address stands for; at least one.
 
+    A store that does not answer is asked again, see `faults.patiently`.
+
     Raises:
         GcposeError: nothing.
     """
-    return _find_remote(uri, recursive) if storage.is_remote(uri) else _find_local(uri, recursive)
+    return patiently(lambda: _find_remote(uri, recursive), uri) if is_remote(uri) else _find_local(uri, recursive)
 
 
 def _find_local(name: str, recursive: bool) -> list[Found]:
@@ -101,22 +105,17 @@ def _local(path: str, explicit: bool) -> Found:
 
 def _find_remote(uri: str, recursive: bool) -> list[Found]:
     fs, path = storage.filesystem(uri)
-    try:
-        if storage.has_magic(uri) and not fs.exists(path):
-            found = {name: details for name, details in fs.glob(path, detail=True).items() if _is_file(details)}
-            wrong = f"no video or picture matches {uri}; check the pattern, and quote it in a shell"
-            return _listed(fs, path, found, wrong)
-        # Asking a web server whether a file is a folder would fetch the file.
-        if _kind(path) is None and (path.endswith("/") or not _is_web(fs)) and fs.isdir(path):
-            found = fs.find(path, maxdepth=None if recursive else 1, detail=True)
-            return _listed(fs, path, found, f"no video or picture in folder {uri}; {_NOTHING} folder")
-        details = storage.info_of(fs.info(path))
-    except (GcposeError, MemoryError):
-        raise
-    except Exception as error:
-        raise storage.describe(error, uri) from error
+    if has_magic(uri) and not fs.exists(path):
+        found = {name: details for name, details in fs.glob(path, detail=True).items() if _is_file(details)}
+        wrong = f"no video or picture matches {uri}; check the pattern, and quote it in a shell"
+        return _listed(fs, path, found, wrong)
+    # Asking a web server whether a file is a folder would fetch the file.
+    if _kind(path) is None and (path.endswith("/") or not _is_web(fs)) and fs.isdir(path):
+        found = fs.find(path, maxdepth=None if recursive else 1, detail=True)
+        return _listed(fs, path, found, f"no video or picture in folder {uri}; {_NOTHING} folder")
+    details = storage.info_of(fs.info(path))
     # As folders and patterns have it, so that it counts once; of a chain ("simplecache::s3://...") no one says how.
-    name = uri if "::" in uri else fs.unstrip_protocol(path)
+    name = uri if "::" in uri else address(fs.unstrip_protocol(path))
     return [Found(name, _kind(path) or "video", f"{details.size} {details.mark}", True)]
 
 
@@ -129,7 +128,7 @@ def _listed(fs: Any, root: str, found: dict[str, dict[str, Any]], wrong: str) ->
         below = path.relative_to(start).parts if path.is_relative_to(start) else (path.name,)
         if kind and not any(part.startswith(".") for part in below):
             details = storage.info_of(found[name])
-            chosen.append(Found(fs.unstrip_protocol(name), kind, f"{details.size} {details.mark}", False))
+            chosen.append(Found(address(fs.unstrip_protocol(name)), kind, f"{details.size} {details.mark}", False))
     if not chosen:
         raise GcposeError(wrong)
     return chosen
@@ -145,7 +144,7 @@ def _is_web(fs: Any) -> bool:
 
 
 def _suffix(uri: str) -> str:
-    return PurePosixPath(uri.split("?")[0] if storage.is_remote(uri) else uri).suffix.lower()
+    return PurePosixPath(uri.split("?")[0] if is_remote(uri) else uri).suffix.lower()
 
 
 def _kind(name: str) -> Literal["video", "images"] | None:

@@ -59,7 +59,7 @@ class Inference:
             chunk.times,
             chunk.warnings,
             failure,
-            again=failure is not None and chunk.failure is None,
+            again=chunk.again or (failure is not None and chunk.failure is None),
         )
 
     def close(self) -> None:

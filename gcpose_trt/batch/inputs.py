@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from gcpose_trt.batch import storage
+from gcpose_trt.batch import addresses
 from gcpose_trt.batch.finding import Found, find, is_manifest
 from gcpose_trt.batch.manifests import read_manifest
 from gcpose_trt.batch.types import SourceFailure, SourceSpec
@@ -26,8 +26,9 @@ def expand(inputs: Sequence[str], recursive: bool = True) -> tuple[list[SourceSp
 
     Of folders and patterns, videos and pictures (by their names' endings) are taken, hidden files and folders are not.
     Videos are a source each; the pictures of a folder are one together, a picture that was given alone is one, too.
-    What is named twice counts once. Addresses with passwords are refused; what follows the question mark of a web
-    address belongs to it and is kept, so use a store's own address rather than a signed link.
+    What is named twice counts once. Addresses with passwords are refused. What follows the question mark of a web
+    address belongs to it, but for the signature of a signed link: that is used to read it and never written down, and
+    a link that was signed anew is the same source.
 
     Args:
         inputs: as above.
@@ -67,15 +68,15 @@ class _Collected:
     def add(self, name: str, base: str = "") -> None:
         """Take an input; what is wrong with it is noted."""
         try:
-            uri = storage.absolute(name, base)
-            storage.check_address(uri)
+            uri = addresses.absolute(name, base)
+            addresses.check_address(uri)
             if is_manifest(uri):
                 self._add_manifest(uri)
                 return
             for found in find(uri, self.recursive):
                 self._add_file(found)
         except GcposeError as error:
-            self.failures.append(SourceFailure(storage.without_password(name), str(error)))
+            self.failures.append(SourceFailure(addresses.redact(name), str(error)))
 
     def _add_manifest(self, uri: str) -> None:
         if uri in self.manifests:  # named twice, or by itself
@@ -83,13 +84,22 @@ class _Collected:
         self.manifests.add(uri)
         names = read_manifest(uri)
         for name in names:
-            self.add(name, storage.parent(uri))
+            self.add(name, addresses.parent(uri))
 
     def _add_file(self, found: Found) -> None:
-        key = (found.kind, storage.parent(found.uri) if found.kind == "images" else found.uri)
+        key = (found.kind, addresses.parent(found.uri) if found.kind == "images" else found.uri)
         group = self.groups.setdefault(key, _Group(found.kind))
-        group.files.setdefault(found.uri, found.fingerprint)
+        if group.files.setdefault(found.uri, found.fingerprint) != found.fingerprint:
+            self._check_same(found, group)
         group.explicit &= found.explicit
+
+    def _check_same(self, found: Found, group: _Group) -> None:
+        """Refuse a file whose address differs from another one's in a secret only: in the results they were one."""
+        if isinstance(found.uri, addresses.Address):
+            raise GcposeError(
+                f"{found.uri} stands for two files whose links differ only in parameters that count as secret; give "
+                "them addresses that differ in something else"
+            )
 
     def sources(self) -> list[SourceSpec]:
         return [_source(uri, group) for (_, uri), group in self.groups.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import wait as wait_for
 from types import TracebackType
@@ -23,13 +24,16 @@ from gcpose_trt.batch.types import (
 from gcpose_trt.batch.worker import Network
 
 _MOST_FILE_WORKERS = 8
+_TICK_S = 5.0  # of waiting at a time
 
 
 class LocalExecutor:
     """Processes of this machine; see `Executor`.
 
-    Any of them may die: its job is given out again, at most 3 times in all. They end with this process, however it
-    ends.
+    Any of them may die: its job is given out again, at most 3 times in all. One that has work and says nothing for
+    `stall_s` (a codec that loops, a mount that is stuck) is killed and counts as dead; opening the model takes as long
+    as it takes, and so does finishing a source, whose MP4 is rewritten in silence at its end. They end with this
+    process, however it ends.
 
     Args:
         recipe: what the networks are.
@@ -37,6 +41,7 @@ class LocalExecutor:
         device: "cpu" or one GPU ("cuda:1"); None takes all.
         on_frames: told how many frames the network is done with, as they come; some may come twice when a worker died.
         network: opens what finds people, by reference so that it can be pickled; None takes `Inference`.
+        stall_s: seconds without a frame decoded, a block read or a call of the network that a worker may take.
 
     Attributes:
         workers: networks at a time.
@@ -52,6 +57,7 @@ class LocalExecutor:
         device: str | None = None,
         on_frames: Callable[[int], None] = lambda frames: None,
         network: Network | None = None,
+        stall_s: float = 600.0,
     ) -> None:
         devices = choose_devices(recipe, workers, device)
         self.workers = len(devices)
@@ -60,10 +66,14 @@ class LocalExecutor:
             variables["OMP_NUM_THREADS"] = str(recipe.threads)
         settings = [{"recipe": recipe, "device": device, "network": network} for device in devices]
         self._networks = Pool(
-            "network", [Slot(words) for words in settings], 2, variables, _words, _lost_segment, on_frames
+            "network", [Slot(words) for words in settings], 2, variables, _words, _lost_segment, on_frames, stall_s
         )
         files = max(1, min(_MOST_FILE_WORKERS, cores() // 2))
-        self._files = Pool("files", [Slot({}) for _ in range(files)], 1, variables, lambda _, job: job, _lost_source)
+        self._files = Pool(
+            "files", [Slot({}) for _ in range(files)], 1, variables, lambda _, job: job, _lost_source, stall_s=stall_s
+        )
+        self._files.watched = lambda job: isinstance(job, PlanJob)
+        self._tick_s = min(_TICK_S, stall_s / 4)
 
     def submit(self, job: PlanJob | FinishJob) -> None:
         """See `Executor.submit`."""
@@ -91,10 +101,15 @@ class LocalExecutor:
         for pool in pools:
             pool.give_out()
         owners = {connection: (pool, slot) for pool in pools for connection, slot in pool.connections().items()}
-        waited = wait_for(list(owners), None if wait and any(pool.busy for pool in pools) else 0)
+        start = time.monotonic()
+        waited = wait_for(list(owners), self._tick_s if wait and any(pool.busy for pool in pools) else 0)
+        # More than that is no silence of theirs: this process was stopped, or the machine asleep.
+        spent = min(time.monotonic() - start, self._tick_s)
         for connection in waited:
             pool, slot = owners[connection]
             pool.receive(slot)
+        for pool in pools:
+            pool.watch(spent)
         for pool in pools:
             pool.give_out()
 

@@ -7,6 +7,7 @@ import json
 from pathlib import PurePosixPath
 
 from gcpose_trt.batch import storage
+from gcpose_trt.batch.addresses import is_web
 from gcpose_trt.errors import GcposeError
 
 _COLUMN = "source"
@@ -23,7 +24,7 @@ def read_manifest(uri: str) -> list[str]:
     except UnicodeDecodeError:
         raise GcposeError(f"manifest {uri} is not UTF-8 text; save it as UTF-8") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if _counts(line)]
-    suffix = PurePosixPath(uri).suffix.lower()
+    suffix = PurePosixPath(uri.split("?")[0] if is_web(uri) else uri).suffix.lower()
     if suffix == ".csv":
         names = _csv(uri, [line for _, line in lines])
     elif suffix == ".jsonl":

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from typing import Any
 
+from gcpose_trt.batch.addresses import redact
 from gcpose_trt.engine.process import environment
 from gcpose_trt.errors import GcposeError
 
@@ -49,6 +51,7 @@ class Worker:
         ready: it takes jobs.
         tasks: what it has, oldest first.
         knows: id of the last plan that it was sent.
+        quiet: seconds that somebody has waited for it since it said something.
 
     Raises:
         GcposeError: the process cannot be started.
@@ -58,6 +61,7 @@ class Worker:
         self.ready = False
         self.tasks: list[Task] = []
         self.knows: str | None = None
+        self.quiet = 0.0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         self.connection, theirs = Pipe()
         try:
@@ -83,26 +87,29 @@ class Worker:
         with contextlib.suppress(OSError):  # it died; whoever reads from it sees that
             self.connection.send((role, settings))
 
-    def end(self, wait: bool = False) -> None:
-        """End the process; with `wait`, let it remove what it has half written."""
-        self.connection.close()  # which it notices
-        if wait:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_GRACE_S)
+    def kill(self) -> None:
+        """End the process at once."""
+        self.connection.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # with whatever it started itself
-        self.process.wait()
+
+    def wait(self, seconds: float = _GRACE_S) -> None:
+        """Wait until the process has ended. One that a dead mount holds does not, until the mount is back."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    def close(self) -> None:
+        """Forget what it said."""
         self._said.close()
 
     def epitaph(self) -> str:
         """Say how the process ended; it must have closed its end."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_GRACE_S)
+        self.wait()
         code = self.process.poll()
         end = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, end - 4096))
         lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        said = f": {lines[-1][:_SAID]}" if lines else ""
+        said = f": {redact(lines[-1])[:_SAID]}" if lines else ""
         if code == -signal.SIGKILL:
             return "it was killed, as Linux does when memory runs out"
         if code is not None and code < 0:
@@ -127,7 +134,7 @@ class Slot:
 
 @dataclass
 class Pool:
-    """Workers of one role, each with up to `ahead` jobs; a worker that dies is replaced.
+    """Workers of one role, each with up to `ahead` jobs; a worker that dies is replaced, and so is one that hangs.
 
     A job whose worker died is given out again, to a worker that has nothing else, so that it is known whose fault the
     next death is; after `ATTEMPTS` deaths it is given up.
@@ -140,6 +147,8 @@ class Pool:
         message: what is sent to a worker for a job.
         give_up: the result of a job that its workers died of; gets the reason.
         on_frames: told of each call of the network.
+        stall_s: seconds of silence after which a worker counts as dead. It starts when it is ready.
+        watched: whether a worker says something now and then as it does a job; else it may be silent for ever.
         feed: jobs to do; None once there are no more.
         results: of jobs done, until somebody takes them.
     """
@@ -151,6 +160,8 @@ class Pool:
     message: Callable[[Worker, Any], Any]
     give_up: Callable[[Any, str], Any]
     on_frames: Callable[[int], None] = lambda frames: None
+    stall_s: float = 600.0
+    watched: Callable[[Any], bool] = lambda job: True
     feed: Iterator[Any] | None = None
     waiting: deque[Task] = field(default_factory=deque)
     results: deque[Any] = field(default_factory=deque)
@@ -202,6 +213,7 @@ class Pool:
         task = next((task for task in self.waiting if not (task.deaths and worker.tasks)), None)
         if task is not None:
             self.waiting.remove(task)
+            worker.quiet = worker.quiet if worker.tasks else 0.0
             worker.tasks.append(task)
             with contextlib.suppress(OSError):  # it died; its end of the connection says so
                 worker.connection.send(self.message(worker, task.job))
@@ -217,22 +229,41 @@ class Pool:
         try:
             kind, value = worker.connection.recv()
         except (EOFError, OSError):
-            self._bury(slot, worker)
+            self._bury(slot, worker, worker.epitaph())
             return
+        worker.quiet = 0.0
         if kind == "ready":
             worker.ready, slot.deaths = True, 0
         elif kind == "frames":
             self.on_frames(value)
+        elif kind == "alive":
+            return
         elif kind == "done":
             worker.tasks.pop(0)
             self.results.append(value)
         else:
             raise GcposeError(value)
 
-    def _bury(self, slot: Slot, worker: Worker) -> None:
-        why = worker.epitaph()
+    def watch(self, seconds: float) -> None:
+        """End the workers that hang.
+
+        Args:
+            seconds: that were spent waiting for them, and for nothing else, since the last call. Not a clock's: that
+                goes on while this process is stopped, or the machine suspended, and nobody listens.
+        """
+        for slot in list(self.slots):
+            worker = slot.worker
+            if worker is None or not worker.ready or not worker.tasks or not self.watched(worker.tasks[0].job):
+                continue
+            worker.quiet += seconds
+            if worker.quiet >= self.stall_s:
+                self._bury(slot, worker, f"nothing came from it for {self.stall_s:g} s")
+
+    def _bury(self, slot: Slot, worker: Worker, why: str) -> None:
         slot.worker = None
-        worker.end()
+        worker.kill()
+        worker.wait()
+        worker.close()
         if not worker.ready:
             self._count_start(slot, why)
         for task in reversed(worker.tasks):
@@ -255,12 +286,21 @@ class Pool:
             )
 
     def end(self) -> None:
-        """End all workers; harmless if there are none."""
-        for worker in self._workers():
-            worker.connection.close()  # all of them notice at the same time
+        """End all workers, in seconds also where some hang; harmless if there are none."""
+        workers = self._workers()
         for slot in self.slots:
-            ended, slot.worker = slot.worker, None
-            if ended is not None:
-                ended.end(wait=self.role == "files" and bool(ended.tasks))
+            slot.worker = None
+        for worker in workers:
+            worker.connection.close()  # all of them notice at the same time
+        deadline = time.monotonic() + _GRACE_S
+        for worker in workers:
+            if self.role == "files" and worker.tasks:
+                worker.wait(max(0.0, deadline - time.monotonic()))  # it removes what it has half written
+        for worker in workers:
+            worker.kill()
+        deadline = time.monotonic() + _GRACE_S
+        for worker in workers:
+            worker.wait(max(0.0, deadline - time.monotonic()))
+            worker.close()
         self.waiting.clear()
         self.feed = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gcpose_trt.batch.faults import StorageError
 from gcpose_trt.batch.merging import FRAMES_KEY, START_KEY
 from gcpose_trt.batch.recipe import keypoint_threshold
 from gcpose_trt.batch.types import Recipe, SourcePlan
@@ -45,6 +46,7 @@ def render(
         Warnings, one line each: the video could not be read again, so frames are not drawn that the table has.
 
     Raises:
+        StorageError: the video's place does not give it now.
         GcposeError: the file cannot be written, the table is gone, or PyAV has no H.264 encoder.
     """
     table = _Part(Path(part))
@@ -78,6 +80,8 @@ def _frames(plan: SourcePlan, recipe: Recipe, table: _Part) -> Iterator[Frame]:
                 if number < base + count:
                     yield Frame(number, seconds - table.start, image, plan.spec.uri)
                 number += 1
+            if chunk.again:
+                raise StorageError(chunk.failure or "")
         base += count
 
 

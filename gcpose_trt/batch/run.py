@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ class _Batch:
         for spec in self._todo:
             plan = self._store.plan(spec.id)
             if plan is not None and plan.spec == spec:
-                plans[spec.id] = plan
+                plans[spec.id] = replace(plan, spec=spec)  # a record lacks the secrets of links
             else:  # new, or changed since
                 self._store.forget(spec.id)
                 executor.submit(PlanJob(spec, self.recipe))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from gcpose_trt.batch.addresses import check_address, is_remote, is_web, link_of
+from gcpose_trt.batch.faults import Beat, StorageError, answered, nothing, one_line, patiently
 from gcpose_trt.errors import GcposeError, MissingDependencyError
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(::[A-Za-z][A-Za-z0-9+.\-]*)*://")
+__all__ = ["FileInfo", "OpenFile", "filesystem", "info", "info_of", "is_remote", "open_binary", "read_bytes"]
+
 _BLOCK = 1 << 20  # bytes of one request; an index at the end of a file and the key frames sought cost one each
 _BLOCKS = 16  # kept of a file
+_CONNECT_S, _READ_S = 30.0, 60.0  # that a web server may be silent
 # What a store says of a file's content, the best first.
 _MARKS = ("etag", "md5hash", "content-md5", "digest", "crc32c", "last-modified", "lastmodified", "last_modified")
 _TIMES = ("updated", "mtime", "created")
@@ -32,68 +36,8 @@ class FileInfo:
     mark: str
 
 
-class RemoteError(OSError):
-    """Reading from a store failed; the text is one line."""
-
-
-def is_remote(uri: str) -> bool:
-    """Say whether this is an address and not a path of this machine."""
-    return _SCHEME.match(uri) is not None
-
-
-def has_magic(uri: str) -> bool:
-    """Say whether a name may be a pattern; the question mark of a web address is none."""
-    return any(sign in uri for sign in ("*[" if uri.startswith(("http://", "https://")) else "*?["))
-
-
-def absolute(name: str, base: str = "") -> str:
-    """Return a name as an absolute path or an address.
-
-    Args:
-        name: a path, or an address; file:// is a path of this machine.
-        base: folder or address that a relative path starts from; the working directory if empty.
-
-    Raises:
-        GcposeError: an empty name.
-    """
-    if not name:
-        raise GcposeError("an input is an empty name; give a video, a picture, a folder, a pattern or a manifest")
-    if name.startswith("file://"):
-        name = name[len("file://") :]
-    if is_remote(name):
-        return name
-    if is_remote(base):
-        if name.startswith("/"):
-            return os.path.normpath(name)
-        return f"{base.rstrip('/')}/{name}"
-    return os.path.abspath(Path(base, name))  # noqa: PTH100  # links keep the name that the user gave them
-
-
-def parent(uri: str) -> str:
-    """Return the folder that a file is in."""
-    return uri.rsplit("/", 1)[0] if is_remote(uri) else str(Path(uri).parent)
-
-
-def check_address(uri: str) -> None:
-    """Refuse an address that has a password in it: it would be in messages, records and results.
-
-    Raises:
-        GcposeError: it has one. The message does not.
-    """
-    if re.search(r"://[^/@]*:[^/@]*@", uri):
-        raise GcposeError(
-            f"{without_password(uri)} was given with a password; put that into ~/.netrc or fsspec's configuration "
-            "and leave it out of the address"
-        )
-
-
-def without_password(uri: str) -> str:
-    """Return an address without user and password."""
-    return re.sub(r"://[^/@]*@", "://", uri)
-
-
 def filesystem(uri: str) -> tuple[Any, str]:
-    """Return fsspec's file system for an address, and the path in it.
+    """Return fsspec's file system for an address, and the path in it, which has its secret.
 
     Raises:
         GcposeError: unknown scheme, a package for it is missing, or it cannot be set up.
@@ -103,54 +47,58 @@ def filesystem(uri: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise MissingDependencyError("fsspec", "batch", f"reading {uri}") from None
-    # Proxies and ~/.netrc, as other programs have them.
-    options: dict[str, Any] = {"client_kwargs": {"trust_env": True}} if uri.startswith(("http://", "https://")) else {}
     try:
-        fs, path = fsspec.core.url_to_fs(uri, **options)
+        fs, path = fsspec.core.url_to_fs(link_of(uri), **_options(uri))
     except ImportError as error:
-        raise GcposeError(f"cannot read {uri}: {_one_line(error)}; {_install(uri)}") from None
+        raise GcposeError(f"cannot read {uri}: {one_line(error)}; {_install(uri)}") from None
     except MemoryError:
         raise
     except Exception as error:
-        raise GcposeError(f"cannot read {uri} ({_one_line(error)}); check the address") from error
+        raise GcposeError(f"cannot read {uri} ({one_line(error)}); check the address") from error
     return fs, path
 
 
-def open_binary(uri: str) -> BinaryIO:
+def _options(uri: str) -> dict[str, Any]:
+    if not is_web(uri):
+        return {}
+    import aiohttp
+
+    # A large block on a slow line may take long, silence may not. Proxies and ~/.netrc, as other programs have them.
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
+    return {"client_kwargs": {"trust_env": True, "timeout": limits}}
+
+
+def open_binary(uri: str, beat: Beat = nothing) -> OpenFile:
     """Open a file for reading, so that it can seek; of a remote one only the blocks asked for are fetched.
 
-    Errors while reading it are `OSError`.
+    Args:
+        uri: path or address.
+        beat: told of each answer of the disk or the store.
 
     Raises:
-        GcposeError: not found, denied, or the store cannot be reached.
+        StorageError: the store does not answer or does not let us, or the disk fails.
+        GcposeError: not found, or a local file that may not be read.
     """
-    try:
-        if not is_remote(uri):
-            return Path(uri).open("rb")  # the caller's to close
-        fs, path = filesystem(uri)
-        stream = fs.open(path, "rb", block_size=_BLOCK, cache_type="blockcache", cache_options={"maxblocks": _BLOCKS})
-        return _Guarded(stream)  # type: ignore[return-value]
-    except (GcposeError, MemoryError):
-        raise
-    except Exception as error:
-        raise describe(error, uri) from error
+    return OpenFile(uri, beat)
 
 
-def read_bytes(uri: str) -> bytes:
+def read_bytes(uri: str, beat: Beat = nothing) -> bytes:
     """Return all of a file.
 
     Raises:
         GcposeError: as `open_binary`.
     """
-    try:
+
+    def read() -> bytes:
         if not is_remote(uri):
             return Path(uri).read_bytes()
         fs, path = filesystem(uri)
         return bytes(fs.cat_file(path))
-    except (GcposeError, MemoryError):
-        raise
-    except Exception as error:
-        raise describe(error, uri) from error
+
+    data = patiently(read, uri, beat)
+    answered(uri)
+    beat()
+    return data
 
 
 def info(uri: str) -> FileInfo:
@@ -159,16 +107,14 @@ def info(uri: str) -> FileInfo:
     Raises:
         GcposeError: as `open_binary`.
     """
-    try:
+
+    def ask() -> FileInfo:
         if not is_remote(uri):
-            stat = Path(uri).stat()
-            return FileInfo(stat.st_size, str(stat.st_mtime_ns))
+            return _of_stat(Path(uri).stat())
         fs, path = filesystem(uri)
         return info_of(fs.info(path))
-    except (GcposeError, MemoryError):
-        raise
-    except Exception as error:
-        raise describe(error, uri) from error
+
+    return patiently(ask, uri)
 
 
 def info_of(details: dict[str, Any]) -> FileInfo:
@@ -178,24 +124,8 @@ def info_of(details: dict[str, Any]) -> FileInfo:
     return FileInfo(known.get("size"), mark)
 
 
-def describe(error: Exception, uri: str) -> GcposeError:
-    """Return the error for people that says why a file cannot be read."""
-    cause = error.__cause__
-    # What a web server answers, or that none does, is behind a FileNotFoundError whatever it is.
-    if type(cause).__module__.startswith("aiohttp") and isinstance(cause, Exception):
-        error = cause if getattr(cause, "status", None) != 404 else error
-    if isinstance(error, FileNotFoundError):
-        return GcposeError(f"no file {uri}; check the {'address' if is_remote(uri) else 'path'}")
-    status = getattr(error, "status", None)  # aiohttp's
-    if isinstance(error, PermissionError) or status in (401, 403) or "credential" in str(error).lower():
-        remedy = f"give this machine credentials for {uri.split('://')[0]}" if is_remote(uri) else "check permissions"
-        return GcposeError(f"access to {uri} is denied ({_one_line(error)}); {remedy}")
-    return GcposeError(f"cannot read {uri} ({_one_line(error)}); check {'the connection' if is_remote(uri) else 'it'}")
-
-
-def _one_line(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return " ".join(without_password(text).split())
+def _of_stat(stat: os.stat_result) -> FileInfo:
+    return FileInfo(stat.st_size, str(stat.st_mtime_ns))
 
 
 def _install(uri: str) -> str:
@@ -205,15 +135,32 @@ def _install(uri: str) -> str:
     return f"pip install {known[scheme]}" if scheme in known else "install what it names"
 
 
-class _Guarded(io.RawIOBase):
-    """A file of fsspec's whose errors are all `RemoteError`: each store has its own kinds, FFmpeg's caller knows none.
+class OpenFile(io.RawIOBase):
+    """A file that is read, see `open_binary`. Errors of reading are `OSError`, whatever kinds a store has.
 
-    `error` keeps the first, because a demuxer may take it for the end of the file.
+    What may pass is tried again, with the file opened anew. What does not is kept, because a demuxer may take it for
+    the end of the file, or for damage: `check` tells. Local files go through it, too, since FFmpeg has one number for
+    a disk's errors and for data that end too early.
+
+    Attributes:
+        name: path or address; FFmpeg knows some formats by its ending.
     """
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.error: RemoteError | None = None
+    def __init__(self, uri: str, beat: Beat = nothing) -> None:
+        self.name = str(uri)
+        self._uri, self._beat = uri, beat
+        self._error: StorageError | None = None
+        self._stream, self._info = patiently(self._opened, uri, beat)
+        self._broken = False  # it has to be opened anew before it is read
+
+    def check(self) -> None:
+        """Raise what reading ran into.
+
+        Raises:
+            StorageError: reading failed on the way.
+        """
+        if self._error is not None:
+            raise self._error
 
     def readable(self) -> bool:
         return True
@@ -231,16 +178,60 @@ class _Guarded(io.RawIOBase):
             raise OSError(str(error)) from error
 
     def read(self, size: int = -1) -> bytes:
+        if self._error is not None:  # it was patient once
+            raise OSError(str(self._error))
         try:
-            return bytes(self._stream.read(size))
-        except MemoryError:
-            raise
-        except Exception as error:
-            failure = RemoteError(_one_line(error))
-            self.error = self.error or failure
-            raise failure from error
+            data = patiently(lambda: self._attempt(size), self._uri, self._beat)
+        except GcposeError as error:
+            self._error = StorageError(str(error))  # also where it is gone now: it was there
+            raise OSError(str(error)) from error
+        answered(self._uri)
+        self._beat()
+        return data
 
     def close(self) -> None:
         if not self.closed:
-            self._stream.close()
+            with contextlib.suppress(Exception):
+                self._stream.close()
         super().close()
+
+    def _opened(self) -> tuple[Any, FileInfo]:
+        if not is_remote(self._uri):
+            stream: Any = Path(self._uri).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
+            return stream, _of_stat(os.fstat(stream.fileno()))
+        fs, path = filesystem(self._uri)
+        options = {"maxblocks": _BLOCKS}
+        stream = fs.open(path, "rb", block_size=_BLOCK, cache_type="blockcache", cache_options=options)
+        return stream, info_of(getattr(stream, "details", None) or {})
+
+    def _attempt(self, size: int) -> bytes:
+        if self._broken:
+            self._open_again()
+        self._broken = True
+        position = self._stream.tell()
+        data = bytes(self._stream.read(size))
+        self._check_length(position, size, len(data))
+        self._broken = False
+        return data
+
+    def _open_again(self) -> None:
+        position = self._stream.tell()
+        stream, now = self._opened()
+        if now != self._info:
+            stream.close()
+            raise StorageError(f"{self._uri} was changed while it was read; run the same command again")
+        stream.seek(position)
+        with contextlib.suppress(Exception):
+            self._stream.close()
+        self._stream = stream
+
+    def _check_length(self, position: int, asked: int, got: int) -> None:
+        """See that a store sent all it was asked for: what is missing would look like damage."""
+        size = self._info.size
+        if size is None or not is_remote(self._uri):
+            return
+        left = max(0, size - position)
+        expected = left if asked < 0 else min(asked, left)
+        if got < expected:
+            self._stream.seek(position)
+            raise ConnectionError(f"{got} of {expected} bytes came")

@@ -20,7 +20,8 @@ class SourceSpec:
 
     Attributes:
         id: short name for folders, a slug of the name and a digest of `uri`; unique in a batch.
-        uri: absolute path or address, without passwords; the column `source` of the output.
+        uri: absolute path or address; the column `source` of the output. Of a signed link it is an `Address`, whose
+            text lacks the signature, and so are those of `files`: what is compared and recorded has no secrets.
         kind: "video" or "images".
         files: addresses of the pictures in natural order; empty for a video.
         fingerprint: digest of sizes and of modification times or ETags: another means that the source was changed.
@@ -131,6 +132,7 @@ class Chunk:
         times: (B,) float64, seconds by the stream's own clock, not yet from the first frame; NaN for pictures.
         warnings: one line each; of the whole segment, with the last chunk.
         failure: why the segment cannot be read at all, one line; with the last chunk.
+        again: that is not the file's fault, but that of the place it lies in: the next run tries the segment again.
     """
 
     source_id: str
@@ -142,14 +144,14 @@ class Chunk:
     times: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
 class ChunkPoses:
     """A chunk after the network; see `Chunk`. `sizes` are (h, w) of its frames, as decoded.
 
-    A chunk that the network failed for has a `failure`, too, and no poses; that is `again`: not the file's fault, so
-    that the next run tries the segment again.
+    A chunk that the network failed for has a `failure`, too, and no poses; that is `again`, as in `Chunk`.
     """
 
     source_id: str
@@ -169,8 +171,8 @@ class ChunkPoses:
 class SegmentPoses:
     """A segment after the network: its chunks in order, see `ChunkPoses`.
 
-    With `again` it failed for no fault of the file (memory, a worker that died): it is not recorded, its source fails,
-    and the next run does what is missing.
+    With `again` it failed for no fault of the file (memory, a worker that died, a store that does not answer): it is
+    not recorded, its source fails, and the next run does what is missing.
     """
 
     source_id: str

@@ -2,7 +2,8 @@
 
 It speaks pickles over the socket FD. The first message is its role; then come jobs. It answers ("ready", None) once it
 can take jobs, ("done", result) for each job, in the order in which they came, ("frames", n) after each call of the
-network and ("error", line) when it cannot go on. When the other side is gone it ends, whatever it is doing.
+network, ("alive", None) now and then as it gets on with reading and decoding, and ("error", line) when it cannot go on.
+When the other side is gone it ends, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from gcpose_trt.batch.addresses import redact
+from gcpose_trt.batch.faults import Beat, StorageError, nothing, passes
 from gcpose_trt.batch.types import (
     Chunk,
     ChunkPoses,
@@ -35,6 +38,7 @@ from gcpose_trt.batch.types import (
 from gcpose_trt.errors import GcposeError
 
 _AHEAD = 4  # chunks decoded before the network wants them
+_BEAT_S = 0.5  # between two signs of life
 _GRACE_S = 2.0  # to remove a half-written file once nobody is there any more
 
 Send = Callable[[str, Any], None]
@@ -49,8 +53,11 @@ def main() -> None:
     connection: Any = Connection(int(sys.argv[1]))
     os.set_inheritable(connection.fileno(), False)
 
+    sending = threading.Lock()  # the thread that decodes sends, too
+
     def send(kind: str, value: Any) -> None:
-        connection.send((kind, value))
+        with sending:
+            connection.send((kind, value))
 
     role, settings = connection.recv()
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -72,15 +79,36 @@ def _receive(connection: Any, jobs: queue.SimpleQueue[Any]) -> None:
     os._exit(1)
 
 
+def _beat(send: Send) -> Beat:
+    """Return what says that there is progress, as often as anybody needs to know."""
+    last = -_BEAT_S
+
+    def beat() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _BEAT_S:
+            last = now
+            send("alive", None)
+
+    return beat
+
+
 def _prepare_files(jobs: queue.SimpleQueue[Any], send: Send) -> None:
     """Plan and finish sources."""
+    import gcpose_trt.batch.planning  # noqa: F401  # so that it is not the first job that waits for it
+
     send("ready", None)
+    beat = _beat(send)
     while True:
-        send("done", do_file_job(jobs.get()))
+        send("done", do_file_job(jobs.get(), beat))
 
 
-def do_file_job(job: PlanJob | FinishJob) -> Outcome:
+def do_file_job(job: PlanJob | FinishJob, beat: Beat = nothing) -> Outcome:
     """Cut a source, or make its output.
+
+    Args:
+        job: what to do.
+        beat: told as a plan gets on.
 
     Raises:
         GcposeError: the output cannot be written.
@@ -90,8 +118,10 @@ def do_file_job(job: PlanJob | FinishJob) -> Outcome:
         if isinstance(job, PlanJob):
             from gcpose_trt.batch.planning import plan_source
 
-            return plan_source(job.spec, job.recipe)
+            return plan_source(job.spec, job.recipe, beat)
         return _finish(job)
+    except StorageError as error:  # the source's, whose segments are kept for the next run
+        reason = str(error)
     except GcposeError:
         raise
     except MemoryError:
@@ -125,10 +155,12 @@ def _run_network(
         from gcpose_trt.batch.inference import Inference
 
         network = Inference
+    import gcpose_trt.batch.reading  # noqa: F401  # so that it is not the first job that waits for it
+
     infer = network(recipe, device)
     send("ready", None)
     chunks: queue.Queue[Chunk] = queue.Queue(_AHEAD)
-    threading.Thread(target=_decode, args=(jobs, recipe, chunks), daemon=True).start()
+    threading.Thread(target=_decode, args=(jobs, recipe, chunks, _beat(send)), daemon=True).start()
     while True:
         send("done", _segment(chunks, infer, send))
 
@@ -141,23 +173,23 @@ def _segment(chunks: queue.Queue[Chunk], infer: Callable[[Chunk], ChunkPoses], s
     return join(parts)
 
 
-def _decode(jobs: queue.SimpleQueue[Any], recipe: Recipe, chunks: queue.Queue[Chunk]) -> None:
+def _decode(jobs: queue.SimpleQueue[Any], recipe: Recipe, chunks: queue.Queue[Chunk], beat: Beat) -> None:
     plan: SourcePlan | None = None
     while True:
         sent, segment = jobs.get()
         plan = sent or plan  # sent with the first segment of each source only: pictures may have many files
         assert plan is not None
-        for chunk in read_safely(plan, segment, recipe):
+        for chunk in read_safely(plan, segment, recipe, beat):
             chunks.put(chunk)
 
 
-def read_safely(plan: SourcePlan, segment: Segment, recipe: Recipe) -> Iterator[Chunk]:
-    """Yield the chunks of a segment; whatever goes wrong comes as the failure of its last chunk."""
+def read_safely(plan: SourcePlan, segment: Segment, recipe: Recipe, beat: Beat = nothing) -> Iterator[Chunk]:
+    """Yield the chunks of a segment, see `read_segment`; what goes wrong comes as the failure of its last chunk."""
     from gcpose_trt.batch.reading import read_segment
 
-    number = 0
+    number, again = 0, False
     try:
-        for chunk in read_segment(plan, segment, recipe):
+        for chunk in read_segment(plan, segment, recipe, beat):
             number = chunk.number + 1
             yield chunk
             if chunk.last:
@@ -166,22 +198,22 @@ def read_safely(plan: SourcePlan, segment: Segment, recipe: Recipe) -> Iterator[
     except GcposeError as error:
         reason = str(error)
     except MemoryError:
-        reason = "out of memory while decoding; use fewer --workers"
+        reason, again = "out of memory while decoding; use fewer --workers", True
     except Exception as error:  # whatever a library raises is this segment's failure
-        reason = f"{explain(error)}; check the file, then run the same command again"
-    yield failed_chunk(plan.spec.id, segment.index, number, reason)
+        reason, again = f"{explain(error)}; check the file, then run the same command again", passes(error)
+    yield failed_chunk(plan.spec.id, segment.index, number, reason, again)
 
 
-def failed_chunk(source_id: str, segment: int, number: int, reason: str) -> Chunk:
+def failed_chunk(source_id: str, segment: int, number: int, reason: str, again: bool = False) -> Chunk:
     """Return the last chunk of a segment that cannot be read."""
     import numpy as np
 
-    return Chunk(source_id, segment, number, True, [], np.zeros(0, np.int64), np.zeros(0), failure=reason)
+    return Chunk(source_id, segment, number, True, [], np.zeros(0, np.int64), np.zeros(0), failure=reason, again=again)
 
 
 def explain(error: BaseException) -> str:
-    """Return one line about an error of a library."""
-    text = " ".join(str(error).split())[:300]
+    """Return one line about an error of a library, without secrets."""
+    text = " ".join(redact(str(error)).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -17,6 +17,7 @@ from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.local import LocalExecutor
 from gcpose_trt.batch.types import Chunk, ChunkPoses, Recipe
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.pose.types import PoseFrame
 from tests.support.clips import read_clip
 
 SAMPLE = Path(__file__).resolve().parents[2] / "gcpose_trt/assets/sample.mp4"
@@ -114,6 +115,29 @@ class _Stuck:
         while (chunk.source_id, chunk.segment) != self._first:
             time.sleep(0.05)
         return self._infer(chunk)
+
+
+def hangs(marks: Path, times: int) -> Any:
+    """Networks that find nobody, and hang in segment 0 of source "gone" so many times; each leaves its number."""
+    return partial(_Hangs, marks, times)
+
+
+class _Hangs:
+    def __init__(self, marks: Path, times: int, recipe: Recipe, device: str | None) -> None:
+        self._marks, self._times = marks, times
+
+    def __call__(self, chunk: Chunk) -> ChunkPoses:
+        before = self._marks.read_text().count("\n") if self._marks.exists() else 0
+        if chunk.source_id == "gone" and before < self._times:
+            with self._marks.open("a") as stream:
+                stream.write(f"{os.getpid()}\n")
+            while True:
+                time.sleep(60)
+        key = (chunk.source_id, chunk.segment, chunk.number, chunk.last)
+        sizes = [image.shape[:2] for image in chunk.images]
+        nobody = [PoseFrame.empty()] * len(sizes)
+        found = (nobody, sizes, chunk.ordinals, chunk.times, chunk.warnings, chunk.failure, chunk.again)
+        return ChunkPoses(*key, *found)
 
 
 def refuses(recipe: Recipe, device: str | None) -> Any:

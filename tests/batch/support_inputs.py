@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -39,17 +41,29 @@ def chunks(planned: SourcePlan, recipe: Recipe = RECIPE) -> list[list[Chunk]]:
     return [list(read_segment(planned, segment, recipe)) for segment in planned.segments]
 
 
+Trouble = Callable[[str, str], str]  # of method and path, to what goes wrong: "503", "reset", "cut", "short", "" ...
+
+
 class _Handler(SimpleHTTPRequestHandler):
     """Serves a folder with what `http.server` lacks: parts of files, and a login. Counts what it sends."""
 
-    def __init__(self, *args: Any, sent: list[int], login: str, **options: Any) -> None:
+    def __init__(self, *args: Any, sent: list[int], login: str, trouble: Trouble | None, **options: Any) -> None:
         self.sent = sent
+        self.trouble = trouble
         self.login = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
         super().__init__(*args, **options)
 
     def do_HEAD(self) -> None:
-        if self.may():
+        if self.may() and self.wrong() != "status":
             super().do_HEAD()
+
+    def wrong(self) -> str:
+        """Return what goes wrong with this request beyond its status, "status" if it was that."""
+        kind = self.trouble(self.command, self.path) if self.trouble else ""
+        if kind.isdecimal():
+            self.send_error(int(kind))
+            return "status"
+        return kind
 
     def may(self) -> bool:
         allowed = self.login is None or self.headers.get("Authorization") == self.login
@@ -60,7 +74,10 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self.may():
             return
+        wrong = self.wrong()
         path = Path(self.translate_path(self.path))
+        if wrong == "status":
+            return
         if not path.is_file():
             super().do_GET()
             return
@@ -71,6 +88,8 @@ class _Handler(SimpleHTTPRequestHandler):
             low, high = wanted.removeprefix("bytes=").split("-")
             first, last = int(low), min(last, int(high or last))
         part = data[first : last + 1]
+        if wrong == "short":  # as a broken cache does: an answer that looks whole
+            part = part[: len(part) // 2]
         self.send_response(206 if wanted else 200)
         if wanted:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
@@ -78,6 +97,11 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(part)))
         self.send_header("ETag", f'"{len(data)}"')
         self.end_headers()
+        if wrong in ("cut", "reset"):
+            part = part[: len(part) // 2]
+            if wrong == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
         self.wfile.write(part)
         self.sent.append(len(part))
 
@@ -91,15 +115,18 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def web_server(folder: Path, login: str = "") -> Iterator[tuple[str, list[int]]]:
+def web_server(folder: Path, login: str = "", trouble: Trouble | None = None) -> Iterator[tuple[str, list[int]]]:
     """Serve a folder; yield its address and the list that takes how many bytes each answer had.
 
     Args:
         folder: its files.
         login: "user:password" that is asked for; empty for none.
+        trouble: says of each request what goes wrong with it.
     """
     sent: list[int] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), sent=sent, login=login))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Handler, directory=str(folder), sent=sent, login=login, trouble=trouble)
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from gcpose_trt.batch import devices, inference
+from gcpose_trt.batch import devices, inference, local, processes
 from gcpose_trt.batch.devices import choose_devices
 from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.local import LocalExecutor
+from gcpose_trt.batch.processes import Pool, Slot, Worker
 from gcpose_trt.batch.types import Chunk, PlanJob, Recipe, Segment, SegmentJob, SourcePlan, SourceSpec, join
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.pose.types import PoseFrame
@@ -113,3 +118,105 @@ def test_a_chunk_that_the_network_fails_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert (joined.failure, joined.again) == (bad.failure, True)
     unread = infer(chunk(0, True, failure="the file is gone"))
     assert (unread.failure, unread.again, len(calls)) == ("the file is gone", False, 3)
+
+
+def pool(marks: Path, times: int) -> Pool:
+    """A pool of one network that hangs so many times."""
+    settings = {"recipe": RECIPE, "device": None, "network": runs.hangs(marks, times)}
+    return Pool("network", [Slot(settings)], 2, {}, local._words, local._lost_segment)
+
+
+def step(workers: Pool) -> None:
+    """Do what an executor does, without counting silence."""
+    workers.give_out()
+    slots = workers.connections()
+    for connection in wait_for(list(slots), 0.01):
+        workers.receive(slots[connection])
+
+
+def hanging(workers: Pool, marks: Path, count: int) -> int:
+    """Wait until so many networks have hung, and return the last's process."""
+
+    def hangs() -> bool:
+        step(workers)
+        return marks.exists() and marks.read_text().count("\n") == count
+
+    runs.until(hangs)
+    return int(marks.read_text().split()[-1])
+
+
+def test_a_worker_that_hangs_is_given_up(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gone.png"), np.zeros((8, 8, 3), np.uint8))
+    marks = tmp_path / "marks"
+    workers = pool(marks, 100)
+    workers.add(job(tmp_path))
+    try:
+        for attempt in (1, 2, 3):
+            pid = hanging(workers, marks, attempt)
+            for _ in range(10):
+                step(workers)
+            workers.watch(599)
+            assert runs.alive(pid) and not workers.results
+            workers.watch(1)
+            assert not runs.alive(pid)
+        (lost,) = workers.results
+        assert lost.again and lost.failure.startswith("its worker died 3 times (nothing came from it for 600 s); ")
+        assert not workers.busy
+    finally:
+        workers.end()
+
+
+def test_a_worker_that_says_something_does_not_hang(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gone.png"), np.zeros((8, 8, 3), np.uint8))
+    workers = pool(tmp_path / "marks", 100)
+
+    def long_silent(worker: Worker, job: SegmentJob) -> Any:
+        worker.quiet = 599
+        return local._words(worker, job)
+
+    workers.message = long_silent
+    workers.add(job(tmp_path))
+    try:
+        workers.give_out()
+        workers.watch(1e6)  # opening a model takes as long as it takes
+        (slot,) = workers.slots
+
+        def said() -> bool:
+            step(workers)
+            return bool(slot.worker and slot.worker.tasks and slot.worker.quiet == 0)
+
+        runs.until(said)  # that the picture is decoded; then the network hangs
+        workers.watched = lambda job: False
+        workers.watch(1e6)
+        assert slot.worker is not None and slot.worker.quiet == 0
+        pid = hanging(workers, tmp_path / "marks", 1)
+        os.kill(pid, signal.SIGSTOP)
+    finally:
+        workers.end()
+    assert not runs.alive(pid), "not even one that was stopped is left"
+
+
+def test_an_executor_ends_what_hangs(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gone.png"), np.zeros((8, 8, 3), np.uint8))
+    marks = tmp_path / "marks"
+    with LocalExecutor(RECIPE, 1, network=runs.hangs(marks, 1), stall_s=4.0) as executor:
+        (segment,) = executor.estimate([job(tmp_path)])
+    assert segment.failure is None and marks.read_text().count("\n") == 1
+
+
+def test_a_process_that_cannot_be_killed_does_not_keep_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that a dead mount holds."""
+    monkeypatch.setattr(processes, "_GRACE_S", 0.1)
+    workers = pool(tmp_path / "marks", 0)
+    workers.add(job(tmp_path))
+    workers.give_out()
+    (slot,) = workers.slots
+    assert slot.worker is not None
+    process = slot.worker.process
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.os, "killpg", lambda pid, number: None)
+        os.kill(process.pid, signal.SIGSTOP)
+        workers.end()
+    assert runs.alive(process.pid)
+    process.kill()
+    process.wait()

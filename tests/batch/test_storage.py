@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gcpose_trt.assets import SAMPLE
-from gcpose_trt.batch import storage
+from gcpose_trt.batch import faults, storage
 from gcpose_trt.batch.inputs import expand
 from gcpose_trt.batch.planning import plan_source
 from gcpose_trt.batch.reading import read_segment
@@ -21,6 +21,13 @@ from gcpose_trt.errors import GcposeError
 from tests.batch.support_inputs import RECIPE, chunks, plan, web_server
 from tests.support.clips import corner_image, make_clip
 from tests.video.segments.support import whole
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a server that is not there."""
+    monkeypatch.setattr(faults, "PAUSES_S", (0.0, 0.0, 0.0))
+
 
 TWO_SECONDS = dataclasses.replace(RECIPE, segment_s=2.0)
 
@@ -114,9 +121,9 @@ def test_what_is_wrong_in_a_bucket(bucket: Any) -> None:
 
 def test_no_credentials() -> None:
     """As s3fs and botocore word it."""
-    denied = storage.describe(PermissionError("Forbidden"), "s3://clips/x.mp4")
+    denied = faults.describe(PermissionError("Forbidden"), "s3://clips/x.mp4")
     assert str(denied) == "access to s3://clips/x.mp4 is denied (Forbidden); give this machine credentials for s3"
-    none = storage.describe(RuntimeError("Unable to locate credentials"), "s3://clips/x.mp4")
+    none = faults.describe(RuntimeError("Unable to locate credentials"), "s3://clips/x.mp4")
     assert "denied" in str(none)
 
 
@@ -158,7 +165,7 @@ def test_a_server_that_goes_away_is_a_failure_not_an_end(tmp_path: Path) -> None
         reading = read_segment(planned, planned.segments[0], RECIPE)
         assert len(next(reading).images) == RECIPE.batch
     *_, chunk = list(reading)
-    assert chunk.failure is not None
+    assert chunk.failure is not None and chunk.again
     assert f"cannot read {address}/clip.mp4" in chunk.failure and "; check the connection" in chunk.failure
     ((chunk,),) = chunks(planned)
     assert chunk.failure is not None and "; check the connection" in chunk.failure
