@@ -12,6 +12,7 @@ from typing import Any
 from gcpose_trt.batch.inference import Inference
 from gcpose_trt.batch.types import Chunk, ChunkPoses, Recipe
 from gcpose_trt.errors import GcposeError
+from gcpose_trt.runtime.preprocess import Placed
 
 
 def gated(gate: Path) -> Callable[[Recipe, str | None], Callable[[Chunk], ChunkPoses]]:
@@ -44,6 +45,17 @@ class Deadly:
     def __call__(self, chunk: Chunk) -> ChunkPoses:
         if (chunk.source_id, chunk.segment) == ("0", 1):
             os._exit(1)
+        return self._infer(chunk)
+
+
+class Resized:
+    """Takes no whole frames: decoders are to send what the network needs of them."""
+
+    def __init__(self, recipe: Recipe, device: str | None) -> None:
+        self._infer = Inference(recipe, device)
+
+    def __call__(self, chunk: Chunk) -> ChunkPoses:
+        assert all(isinstance(image, Placed) for image in chunk.images)
         return self._infer(chunk)
 
 

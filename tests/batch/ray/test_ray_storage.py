@@ -12,6 +12,7 @@ import pytest
 from gcpose_trt.batch import run_batch
 from gcpose_trt.batch.ray_data import RayExecutor
 from tests.batch import runs
+from tests.batch.ray import networks
 from tests.batch.ray.clips import make_clip
 from tests.batch.ray.conftest import Machines
 from tests.support.clips import read_clip
@@ -57,7 +58,9 @@ def test_inputs_in_a_bucket(cluster: Machines, bucket: str, tmp_path: Path) -> N
     remote = run_batch(
         inputs,
         there,
-        executor=lambda recipe, on_frames: RayExecutor(recipe, cluster.address, 2, on_frames=on_frames),
+        executor=lambda recipe, on_frames: RayExecutor(
+            recipe, cluster.address, 2, on_frames=on_frames, network=networks.Resized
+        ),
         **runs.OPTIONS,
     )
     assert local.frames == remote.frames == 18
