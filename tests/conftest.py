@@ -33,8 +33,13 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the slow tests first: one that starts last keeps one process busy while the others have nothing to do."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Start the slowest tests first: one that starts last keeps one process busy while the others have nothing to do."""
+
+    def seconds(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("slow")
+        return 0.0 if marker is None else marker.args[0] if marker.args else 10.0
+
+    items.sort(key=seconds, reverse=True)
 
 
 SCHEDULING = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None

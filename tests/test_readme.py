@@ -138,7 +138,7 @@ def test_every_option_of_the_readme_exists() -> None:
                 assert option in done.stdout, f"README.md line {block.line}: {' '.join(command)} has no {option}"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(150)
 def test_every_command_of_the_readme(tmp_path: Path) -> None:
     readme = README.read_text()
     clone = re.search(r"git clone (\S+)", readme)

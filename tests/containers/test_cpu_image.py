@@ -76,7 +76,7 @@ def environment(image: Path, home: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 def test_cpu_image(place: Path) -> None:
     image, home = build(place), place / "home"
     home.mkdir()

@@ -43,7 +43,7 @@ def build_harness(folder: Path) -> Path:
     return harness
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 def test_harness_passes_under_the_sanitizers(tmp_path: Path) -> None:
     done = subprocess.run([str(build_harness(tmp_path))], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"[-6000:]

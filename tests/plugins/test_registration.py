@@ -148,7 +148,7 @@ def has_lean_runtime() -> bool:
 
 
 # One test: the library takes a while to build, and workers of pytest-xdist share no fixture.
-@pytest.mark.slow
+@pytest.mark.slow(50)
 def test_library_by_nvcc(tmp_path: Path) -> None:
     headers = development_headers()
     try:

@@ -202,7 +202,7 @@ def test_failing_export_leaves_the_model_and_says_how_to_go_on(
     assert not any((folder / name).exists() for name in FILES)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 def test_a_real_export_of_a_run(figures: Path, tmp_path: Path) -> None:
     """Weights that find people, hardly changed, through the exporter and its own check."""
     torch.save({"model": load_model("mobile").state_dict(), "config": "mobile"}, tmp_path / "init.pt")
