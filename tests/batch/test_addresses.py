@@ -7,6 +7,7 @@ import dataclasses
 import http.server
 import json
 import pickle
+import re
 import threading
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def test_secrets_of_links(query: str, shown: str) -> None:
     assert found == "https://host/a%20b/clip.mp4" + (f"?{shown}" if shown else "")
     assert link_of(found) == link
     assert "s3cret" not in redact(f"ClientError: 403, url='{link}'; GET /clip.mp4?{query})")
+
+
+def test_the_documentation_names_them() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\| Of \| Parameters \|\n\|---\|---\|\n(.*?)\n\n", page, re.S)
+    *rows, beside = table.splitlines()
+    names = [name for row in rows for name in re.findall(r"`([^`]+)`", row.replace("after `_`, `-` or `.`", ""))]
+    assert len(names) > 40
+    for name in {*names} - {"sv", "sr", "sp", "st", "se"}:
+        assert address(f"https://host/x.mp4?{name.replace('*', 'a')}=s3cret&id=1") == "https://host/x.mp4?id=1", name
+    for name in re.findall(r"`([^`]+)`", beside):
+        assert address(f"https://host/x.mp4?{name}=17&id=1") == f"https://host/x.mp4?{name}=17&id=1"
+        assert address(f"https://host/x.mp4?{name}=17&sig=s3cret&id=1") == "https://host/x.mp4?id=1", name
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from functools import partial
@@ -202,6 +203,24 @@ def test_an_executor_ends_what_hangs(tmp_path: Path) -> None:
     with LocalExecutor(RECIPE, 1, network=runs.hangs(marks, 1), stall_s=4.0) as executor:
         (segment,) = executor.estimate([job(tmp_path)])
     assert segment.failure is None and marks.read_text().count("\n") == 1
+
+
+def test_time_in_which_this_process_was_stopped_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or in which somebody did something else, or the machine was asleep."""
+    cv2.imwrite(str(tmp_path / "gone.png"), np.zeros((8, 8, 3), np.uint8))
+    marks = tmp_path / "marks"
+    with LocalExecutor(RECIPE, 1, network=runs.hangs(marks, 100), stall_s=1000.0) as executor:
+        workers = executor._networks
+        workers.add(job(tmp_path))
+        pid = hanging(workers, marks, 1)
+        (slot,) = workers.slots
+        executor._tick_s = 0.01
+        hours = itertools.count(0, 36_000)
+        monkeypatch.setattr(local.time, "monotonic", lambda: next(hours))
+        for _ in range(20):
+            executor._step(wait=True)
+        monkeypatch.undo()
+        assert runs.alive(pid) and slot.worker is not None and slot.worker.quiet <= 20 * 0.01 + 1e-9
 
 
 def test_a_process_that_cannot_be_killed_does_not_keep_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_a_video_that_is_gone_or_shorter(clip: Path, recipe: Recipe, tmp_path: P
     (line,) = render(shorter, recipe, part, tmp_path / "short-out.mp4")
     assert f"short.mp4 could be drawn in part only, 9 of {FRAMES} frames; " in line
     assert len(read_clip(tmp_path / "short-out.mp4")[0]) == 9
-    with pytest.raises(StorageError, match="no file .*gone.mp4"):
+    with pytest.raises(StorageError, match=r"no file .*gone\.mp4"):
         render(plan_of(tmp_path / "gone.mp4"), recipe, part, tmp_path / "gone-out.mp4")
     assert not (tmp_path / "gone-out.mp4").exists()
 
