@@ -63,7 +63,7 @@ def _rates(record: dict[str, Any]) -> list[str]:
             [[words.get(place, place), *(row.get(count, "") for count in counts)] for place, row in cells.items()],
         ),
         "",
-        f"{machine['cores']} cores of an {machine['cpu']}, load of other work before: {machine['load_before']}; "
+        f"{machine['cores']} cores ({machine['cpu']}), load of other work before: {machine['load_before']}; "
         f"{' or '.join(map(str, sorted(frames)))} frames of 360p in all, median (extremes), "
         f"{record['date'][:10]}.",
     ]
