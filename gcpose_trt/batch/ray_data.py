@@ -73,7 +73,7 @@ class RayExecutor:
         decoders: int | None = None,
         on_frames: Callable[[int], None] = lambda frames: None,
         network: Network | None = None,
-        stall_s: float = 300.0,
+        stall_s: float = 600.0,
     ) -> None:
         self._recipe = recipe
         self._address = address
