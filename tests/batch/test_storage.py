@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
+import os
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +217,63 @@ def test_local_files(tmp_path: Path) -> None:
         storage.open_binary(str(tmp_path / "y"))
     assert not storage.is_remote("/a/http:läufer %d.mp4")
     assert storage.is_remote("simplecache::s3://bucket/x")
+
+
+@contextmanager
+def in_front_of(store: str, trouble: list[str]) -> Iterator[str]:
+    """A proxy of a store that does what `trouble` says with requests for parts of objects; yields its address."""
+    host, port = store.removeprefix("http://").split(":")
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            connection = http.client.HTTPConnection(host, int(port))
+            connection.request(self.command, self.path, headers=dict(self.headers))
+            answer = connection.getresponse()
+            body, status, length = answer.read(), answer.status, answer.getheader("Content-Length")
+            wrong = trouble.pop(0) if trouble and "Range" in self.headers else ""
+            if wrong == "expired":
+                body, status = b"<Error><Code>ExpiredToken</Code><Message>It has expired.</Message></Error>", 400
+                length = str(len(body))
+            elif wrong == "cut":
+                body = body[: len(body) // 2]
+            self.send_response(status)
+            for name, value in answer.getheaders() if wrong != "expired" else ():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_bucket_that_fails_on_the_way(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trouble: list[str] = []
+    with in_front_of(os.environ["AWS_ENDPOINT_URL"], trouble) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        bucket.clear_instance_cache()
+        planned = plan("s3://clips/day/one/sample.mp4", TWO_SECONDS)
+        last = dataclasses.replace(planned, segments=planned.segments[-1:])
+        trouble[:] = ["expired"] * 9
+        ((chunk,),) = chunks(last, TWO_SECONDS)
+        assert chunk.again and chunk.failure is not None
+        assert "is denied (It has expired.); give this machine credentials for s3" in chunk.failure
+        assert len(trouble) == 8, "waiting does not help"
+        trouble[:] = ["cut", "cut"]
+        _check_last_segment(chunks(last, TWO_SECONDS)[0])
+        assert trouble == []
+    bucket.clear_instance_cache()
