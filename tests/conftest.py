@@ -33,7 +33,7 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the slowest tests first: one that starts last keeps one process busy while the others have nothing to do."""
+    """Start the slowest tests first: one that starts last keeps one process busy while others have nothing to do."""
 
     def seconds(item: pytest.Item) -> float:
         marker = item.get_closest_marker("slow")
