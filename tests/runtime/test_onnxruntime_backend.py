@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,9 @@ def test_unknown_precision(tiny: Path) -> None:
         OnnxRuntimeBackend(bundle.find(tiny), precision="int4")
 
 
-def test_half_precision_of_a_broken_file(tiny: Path) -> None:
+def test_half_precision_of_a_broken_file(tiny: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed; pip install 'gcpose-trt[export]'")
-    (tiny / "pose.onnx").write_bytes(b"broken")
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    (broken / "pose.onnx").write_bytes(b"broken")
     with pytest.raises(GcposeError, match=r"pose\.onnx cannot be read as ONNX .*export the model again$"):
-        OnnxRuntimeBackend(bundle.find(tiny), precision="fp16")
+        OnnxRuntimeBackend(bundle.find(broken), precision="fp16")
