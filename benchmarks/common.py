@@ -82,6 +82,12 @@ def write(path: Path | None, document: dict[str, Any]) -> None:
             stream.write("\n")
 
 
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
+    """Return a table's lines in Markdown; the first `words` columns are on the left, numbers on the right."""
+    lines = [" | ".join(head), " | ".join([":---"] * words + ["---:"] * (len(head) - words)), *map(" | ".join, rows)]
+    return [f"| {line} |" for line in lines]
+
+
 def command_line() -> str:
     """Return the command as it could be given again, with folders of this machine left out."""
     script = Path(sys.argv[0])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import markdown
 from gcpose_trt.errors import GcposeError
 
 _METRICS = ("AP", "AP50", "AP75", "APm", "APl")
@@ -28,5 +29,4 @@ def lines(path: Path) -> list[str]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GcposeError(f"{path} holds no ablation; record it with python -m benchmarks.ablation --json") from error
-    head = ["| " + " | ".join(("varied", "variant", *_HEADS)) + " |", "| :--- | :--- |" + " ---: |" * len(_METRICS)]
-    return head + ["| " + " | ".join(row) + " |" for row in rows]
+    return markdown(["varied", "variant", *_HEADS], rows, words=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.batch.scaling import Assumptions, limits
+from benchmarks.common import markdown
 from gcpose_trt.errors import GcposeError
 
 NIC_GBPS = 25.0  # of the pages' table; the record has more
@@ -58,7 +59,7 @@ def _rates(record: dict[str, Any]) -> list[str]:
     machine = record["machine"]
     words = {"local": "processes of this machine", "Ray": "Ray on this machine"}
     return [
-        *_markdown(
+        *markdown(
             ["frames/s", *counts],
             [[words.get(place, place), *(row.get(count, "") for count in counts)] for place, row in cells.items()],
         ),
@@ -91,7 +92,8 @@ def _knees(record: dict[str, Any]) -> list[str]:
         counts = [point["gpus"] for point in case["rows"][0]["points"]]
         for row in case["rows"]:
             if row["nic_gbps"] == NIC_GBPS:
-                knee = f"{row['knee']} GPUs" if row["knee"] < max(counts) else f"{row['knee']} GPUs and more"
+                more = "" if row["knee"] < max(counts) else " and more"
+                knee = f"{row['knee']} GPU{'' if row['knee'] == 1 else 's'}{more}"
                 rows.setdefault(row["network_fps"], []).append(knee)
         assumptions = replace(Assumptions(**case["assumptions"]), nic_gbps=NIC_GBPS)
         others = {name: rate for name, rate in limits(assumptions, max(counts)).items() if name != "network"}
@@ -99,7 +101,7 @@ def _knees(record: dict[str, Any]) -> list[str]:
         most.append(f"{others[binds]:.0f}: {_PARTS[binds]}")
     head = ["frames/s of one GPU", *(f"{_words(name)}: up to" for name in cases)]
     body = [[f"{fps:.0f}", *knees] for fps, knees in rows.items()]
-    return _markdown(head, [*body, [f"frames/s of the rest, at {max(counts)} GPUs", *most]])
+    return markdown(head, [*body, [f"frames/s of the rest, at {max(counts)} GPUs", *most]])
 
 
 def _words(name: str) -> str:
@@ -109,8 +111,3 @@ def _words(name: str) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", "|:---" + "|---:" * (len(head) - 1) + "|"]
-    return lines + [f"| {' | '.join(row)} |" for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gcpose_trt.errors import GcposeError
@@ -150,6 +150,11 @@ def absolute(name: str, base: str = "") -> str:
             return os.path.normpath(name)
         return address(f"{base.rstrip('/')}/{name}")
     return os.path.abspath(Path(base, name))  # noqa: PTH100  # links keep the name that the user gave them
+
+
+def suffix(uri: str) -> str:
+    """Return the ending of a file's name in small letters, with its dot; what follows a question mark is no name."""
+    return PurePosixPath(uri.partition("?")[0] if is_remote(uri) else uri).suffix.lower()
 
 
 def parent(uri: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import cv2
 
 from gcpose_trt.batch import storage
-from gcpose_trt.batch.addresses import address, has_magic, is_remote
+from gcpose_trt.batch.addresses import address, has_magic, is_remote, suffix
 from gcpose_trt.batch.faults import patiently
 from gcpose_trt.errors import GcposeError
 from gcpose_trt.video.images import SUFFIXES, natural_order
@@ -45,7 +45,7 @@ class Found:
 
 def is_manifest(uri: str) -> bool:
     """Say whether a file's name is that of a manifest, and it is no folder."""
-    if _suffix(uri) not in _MANIFESTS or has_magic(uri):
+    if suffix(uri) not in _MANIFESTS or has_magic(uri):
         return False
     return is_remote(uri) or not Path(uri).is_dir()
 
@@ -143,12 +143,8 @@ def _is_web(fs: Any) -> bool:
     return "http" in names
 
 
-def _suffix(uri: str) -> str:
-    return PurePosixPath(uri.split("?")[0] if is_remote(uri) else uri).suffix.lower()
-
-
 def _kind(name: str) -> Literal["video", "images"] | None:
-    suffix = _suffix(name)
-    if suffix in VIDEO_SUFFIXES:
+    ending = suffix(name)
+    if ending in VIDEO_SUFFIXES:
         return "video"
-    return "images" if suffix in SUFFIXES else None
+    return "images" if ending in SUFFIXES else None

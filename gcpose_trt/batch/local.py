@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gcpose_trt.batch.devices import choose_devices, cores
-from gcpose_trt.batch.processes import ATTEMPTS, Pool, Slot, Worker
+from gcpose_trt.batch.processes import ATTEMPTS, STALL_S, Pool, Slot, Worker
 from gcpose_trt.batch.types import (
     FinishJob,
     Outcome,
@@ -57,7 +57,7 @@ class LocalExecutor:
         device: str | None = None,
         on_frames: Callable[[int], None] = lambda frames: None,
         network: Network | None = None,
-        stall_s: float = 600.0,
+        stall_s: float = STALL_S,
     ) -> None:
         devices = choose_devices(recipe, workers, device)
         self.workers = len(devices)
@@ -70,9 +70,15 @@ class LocalExecutor:
         )
         files = max(1, min(_MOST_FILE_WORKERS, cores() // 2))
         self._files = Pool(
-            "files", [Slot({}) for _ in range(files)], 1, variables, lambda _, job: job, _lost_source, stall_s=stall_s
+            "files",
+            [Slot({}) for _ in range(files)],
+            1,
+            variables,
+            lambda _, job: job,
+            _lost_source,
+            stall_s=stall_s,
+            watched=lambda job: isinstance(job, PlanJob),
         )
-        self._files.watched = lambda job: isinstance(job, PlanJob)
         self._tick_s = min(_TICK_S, stall_s / 4)
 
     def submit(self, job: PlanJob | FinishJob) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import PurePosixPath
 
 from gcpose_trt.batch import storage
-from gcpose_trt.batch.addresses import is_web
+from gcpose_trt.batch.addresses import suffix
 from gcpose_trt.errors import GcposeError
 
 _COLUMN = "source"
@@ -24,10 +23,10 @@ def read_manifest(uri: str) -> list[str]:
     except UnicodeDecodeError:
         raise GcposeError(f"manifest {uri} is not UTF-8 text; save it as UTF-8") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if _counts(line)]
-    suffix = PurePosixPath(uri.split("?")[0] if is_web(uri) else uri).suffix.lower()
-    if suffix == ".csv":
+    ending = suffix(uri)
+    if ending == ".csv":
         names = _csv(uri, [line for _, line in lines])
-    elif suffix == ".jsonl":
+    elif ending == ".jsonl":
         names = [_json(uri, number, line) for number, line in lines]
     else:
         names = [line.strip() for _, line in lines]

@@ -20,6 +20,7 @@ from gcpose_trt.engine.process import environment
 from gcpose_trt.errors import GcposeError
 
 ATTEMPTS = 3
+STALL_S = 600.0  # of silence, where a call of the network may take minutes
 _GRACE_S = 3.0  # to remove a half-written file
 _SAID = 200  # characters of a dead worker's last line
 
@@ -160,7 +161,7 @@ class Pool:
     message: Callable[[Worker, Any], Any]
     give_up: Callable[[Any, str], Any]
     on_frames: Callable[[int], None] = lambda frames: None
-    stall_s: float = 600.0
+    stall_s: float = STALL_S
     watched: Callable[[Any], bool] = lambda job: True
     feed: Iterator[Any] | None = None
     waiting: deque[Task] = field(default_factory=deque)
@@ -213,7 +214,8 @@ class Pool:
         task = next((task for task in self.waiting if not (task.deaths and worker.tasks)), None)
         if task is not None:
             self.waiting.remove(task)
-            worker.quiet = worker.quiet if worker.tasks else 0.0
+            if not worker.tasks:
+                worker.quiet = 0.0
             worker.tasks.append(task)
             with contextlib.suppress(OSError):  # it died; its end of the connection says so
                 worker.connection.send(self.message(worker, task.job))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from gcpose_trt.batch.processes import ATTEMPTS
+from gcpose_trt.batch.processes import ATTEMPTS, STALL_S
 from gcpose_trt.batch.ray_cluster import Shape, choose_shape, joined
 from gcpose_trt.batch.ray_jobs import FileJobs
 from gcpose_trt.batch.ray_stages import Run, decode, pack_job
@@ -73,7 +73,7 @@ class RayExecutor:
         decoders: int | None = None,
         on_frames: Callable[[int], None] = lambda frames: None,
         network: Network | None = None,
-        stall_s: float = 600.0,
+        stall_s: float = STALL_S,
     ) -> None:
         self._recipe = recipe
         self._address = address

@@ -178,11 +178,10 @@ def host_rule(recipe: Recipe) -> SizeRule | None:
     """
     if recipe.backend == "tensorrt":
         return None
-    wanted = parse_size(recipe.size)
-    if wanted is not None:
-        return wanted
+    from gcpose_trt.runtime.estimator import size_rule
+
     info = _infos.get(recipe.model_hash) or _ask(recipe.model, recipe.backend, recipe.precision)
-    return info.size_rule
+    return size_rule(info, parse_size(recipe.size), recipe.size)
 
 
 def _ask(model: str, backend: str, precision: str | None) -> ModelInfo:

@@ -36,6 +36,14 @@ def plan(name: str | Path, recipe: Recipe = RECIPE) -> SourcePlan:
     return planned
 
 
+def blank(path: Path) -> None:
+    """Overwrite all frames of an MP4 whose index comes first with zeros."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = bytes(len(data) - start)
+    path.write_bytes(data)
+
+
 def chunks(planned: SourcePlan, recipe: Recipe = RECIPE) -> list[list[Chunk]]:
     """Return the chunks of each segment."""
     return [list(read_segment(planned, segment, recipe)) for segment in planned.segments]

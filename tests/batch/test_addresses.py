@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gcpose_trt.batch import records
-from gcpose_trt.batch.addresses import Address, absolute, address, link_of, parent, redact
+from gcpose_trt.batch.addresses import Address, absolute, address, link_of, parent, redact, suffix
 from gcpose_trt.batch.inputs import expand
 from gcpose_trt.batch.storage import read_bytes
 from tests.batch.support_inputs import plan, source, web_server
@@ -96,6 +96,11 @@ def test_folders() -> None:
     assert parent("https://host/a/1.jpg?x=b/c") == "https://host/a"
     assert parent("s3://bucket/a?b/1.jpg") == "s3://bucket/a?b"
     assert absolute("1.jpg?sig=a", "https://host/b") == "https://host/b/1.jpg"
+
+
+@pytest.mark.parametrize("name", ["/a/list.CSV", "s3://b/list.csv?versionId=1", "https://h/list.csv?a=b.mp4"])
+def test_what_follows_the_question_mark_is_no_ending(name: str) -> None:
+    assert suffix(name) == ".csv"
 
 
 def test_a_link_that_was_signed_anew_is_the_same_source(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from gcpose_trt.batch.types import Chunk, PlanJob, SourceFailure, SourcePlan
 from gcpose_trt.batch.worker import do_file_job, read_safely
 from gcpose_trt.errors import GcposeError
 from tests.batch import runs
-from tests.batch.support_inputs import RECIPE, chunks, plan, source, web_server
+from tests.batch.support_inputs import RECIPE, blank, chunks, plan, source, web_server
 from tests.support.clips import corner_image, make_clip
 
 
@@ -164,10 +164,7 @@ def test_a_disk_that_fails(tmp_path: Path, pauses: list[float], failing: type[_F
 def test_damage_is_damage(tmp_path: Path, pauses: list[float]) -> None:
     path = make_clip(tmp_path / "clip.mp4", [corner_image()] * 30, movflags="faststart")
     planned = plan(path)
-    data = bytearray(path.read_bytes())
-    start = data.index(b"mdat") + 4
-    data[start:] = bytes(len(data) - start)
-    path.write_bytes(data)
+    blank(path)
     ((chunk,),) = chunks(planned)
     assert chunk.failure is not None and not chunk.again and pauses == []
     path.unlink()

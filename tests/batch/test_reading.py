@@ -15,7 +15,7 @@ from gcpose_trt.assets import SAMPLE
 from gcpose_trt.batch.reading import read_segment
 from gcpose_trt.batch.types import Chunk
 from gcpose_trt.video.clips import VideoSource
-from tests.batch.support_inputs import RECIPE, chunks, plan
+from tests.batch.support_inputs import RECIPE, blank, chunks, plan
 from tests.support.clips import corner_image, make_clip
 from tests.video.segments.support import Recipe as ClipRecipe
 from tests.video.segments.support import make, whole
@@ -146,10 +146,7 @@ def test_a_segment_of_which_nothing_is_left(tmp_path: Path) -> None:
 def test_a_segment_whose_data_is_zero(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", [corner_image()] * 30, movflags="faststart")
     planned = plan(path)
-    data = bytearray(path.read_bytes())
-    start = data.index(b"mdat") + 4
-    data[start:] = bytes(len(data) - start)
-    path.write_bytes(data)
+    blank(path)
     ((chunk,),) = chunks(planned)
     assert chunk.failure is not None
     assert "no frame" in chunk.failure and "; " in chunk.failure
