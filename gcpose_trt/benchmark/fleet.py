@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing import connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from gcpose_trt.benchmark.opening import physical_cores, runs_on_gpu
 from gcpose_trt.errors import GcposeError
 
 _GRACE_SECONDS = 5.0  # to close a model in order before it is killed
+_LOOK_UP_SECONDS = 0.5  # how often a wait for an answer looks whether the user wants out
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -111,6 +113,10 @@ class Child:
         with contextlib.suppress(BrokenPipeError):  # it ended; the exit code says how
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
+            # Ctrl-C that arrives just before a blocking read, or in another thread, does not wake that read: Python
+            # would raise KeyboardInterrupt only once the child has answered. A wait that ends by itself notices it.
+            while not connection.wait([self._answers.fileno()], _LOOK_UP_SECONDS):
+                pass
             line = self._answers.readline()
         if not line.endswith("\n"):
             self.death = self._epitaph()

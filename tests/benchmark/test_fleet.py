@@ -107,8 +107,13 @@ def test_all_children_end_with_the_fleet(fake: str) -> None:
     assert _gone(again.pid)
 
 
-def test_an_interrupt_ends_a_busy_child(fake: str, pictures: Path) -> None:
-    """Ctrl-C while a child works reaches the parent only, which ends it without waiting for its answer."""
+@pytest.mark.parametrize("awake", [True, False], ids=["main-thread", "other-thread"])
+def test_an_interrupt_ends_a_busy_child(fake: str, pictures: Path, awake: bool) -> None:
+    """Ctrl-C while a child works reaches the parent only, which ends it without waiting for its answer.
+
+    A signal that another thread takes leaves the main thread's system calls alone, as one does that comes right before
+    such a call.
+    """
     fleet = Fleet()
     member = fleet.member(peers.parse(fake))
     os.kill(member.pid, signal.SIGSTOP)  # busy for good
@@ -116,7 +121,9 @@ def test_an_interrupt_ends_a_busy_child(fake: str, pictures: Path) -> None:
 
     def interrupt() -> None:
         asked.wait()
-        os.kill(os.getpid(), signal.SIGINT)
+        target = threading.main_thread() if awake else threading.current_thread()
+        assert target.ident is not None
+        signal.pthread_kill(target.ident, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt), fleet:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,27 +26,35 @@ def interruptions(at_once: Callable[[], None], stop: Callable[[], None]) -> Iter
     if threading.current_thread() is not threading.main_thread():
         yield state  # only the main thread may handle signals; whoever runs us in another handles them
         return
-    arrived: queue.SimpleQueue[bool] = queue.SimpleQueue()  # whose `put` may be called within itself
-
-    def handle(*_: object) -> None:
-        state.seen = True
-        at_once()
-        arrived.put(True)
-
-    def watch() -> None:
-        while arrived.get():
-            stop()
-
-    watcher = threading.Thread(target=watch, name="gcpose-signals", daemon=True)
-    watcher.start()
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signals.append(signal.SIGHUP)
-    before = [signal.signal(number, handle) for number in signals]
+
+    def see() -> None:
+        state.seen = True
+        at_once()
+
+    def watch() -> None:
+        while numbers := arriving.recv(64):
+            if not set(numbers).isdisjoint(signals):
+                see()
+                stop()
+
+    # Python runs a handler when the main thread next gets to run code, which may be never if it is waiting: a signal
+    # that another thread takes, or that comes right before a wait, does not end the wait. A byte in the socket of
+    # wake-ups is there at once.
+    arriving, leaving = socket.socketpair()
+    leaving.setblocking(False)
+    watcher = threading.Thread(target=watch, name="gcpose-signals", daemon=True)
+    watcher.start()
+    woken = signal.set_wakeup_fd(leaving.fileno(), warn_on_full_buffer=False)
+    before = [signal.signal(number, lambda *_: see()) for number in signals]
     try:
         yield state
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
-        arrived.put(False)
+        signal.set_wakeup_fd(woken)
+        leaving.close()
         watcher.join()
+        arriving.close()

@@ -211,9 +211,9 @@ def test_a_closed_terminal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("wake", ["signal", "stop"])
+@pytest.mark.parametrize("wake", ["signal", "signal-in-another-thread", "stop"])
 def test_the_end_comes_while_nothing_else_does(wake: str) -> None:
-    """A camera that is silent, and a Ctrl-C: nobody polls, but everybody wakes."""
+    """A camera that is silent, and a Ctrl-C: nobody polls, but everybody wakes, whoever takes the signal."""
     capture = FakeCapture([ok(0)], live=True)
     capture._script = iter([ok(0), lambda: capture.closed.wait(WAIT)])
     sink = FakeSink()
@@ -223,6 +223,8 @@ def test_the_end_comes_while_nothing_else_does(wake: str) -> None:
         until(lambda: len(sink.seen) == 1)
         if wake == "signal":
             os.kill(os.getpid(), signal.SIGINT)
+        elif wake == "signal-in-another-thread":
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         else:
             pipeline.stop()
             pipeline.stop()
@@ -231,7 +233,7 @@ def test_the_end_comes_while_nothing_else_does(wake: str) -> None:
     thread.start()
     summary = pipeline.run()
     thread.join(WAIT)
-    assert summary.interrupted == (wake == "signal")
+    assert summary.interrupted == (wake != "stop")
     assert capture.closed.is_set()
     assert sink.left_by == [None]
 
