@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.distribution import arrange
+
 # Tests run side by side, one process a core; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -32,14 +34,21 @@ def shared() -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the slowest tests first: one that starts last keeps one process busy while others have nothing to do."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than cores for `-n auto`: tests that wait for a cluster, a server or a page use none."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have every process begin with its share of the slow tests."""
 
     def seconds(item: pytest.Item) -> float:
         marker = item.get_closest_marker("slow")
         return 0.0 if marker is None else marker.args[0] if marker.args else 10.0
 
-    items.sort(key=seconds, reverse=True)
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    items[:] = arrange(items, seconds, lambda item: item.path, processes)
 
 
 SCHEDULING = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None

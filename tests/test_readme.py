@@ -196,7 +196,7 @@ def make_files(folder: Path) -> None:
     (folder / "coco/val2017").mkdir(parents=True)
     (folder / "coco/annotations").mkdir()
     clip = REPOSITORY / "gcpose_trt/assets/sample.mp4"
-    make_clip(folder / "walk.mp4", read_clip(clip)[0][:60])
+    make_clip(folder / "walk.mp4", read_clip(clip)[0][:36])
     capture = cv2.VideoCapture(str(clip))
     for number in (1, 2):
         read, frame = capture.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from gcpose_trt.errors import GcposeError
 from gcpose_trt.runtime.engine_record import EngineRecord, file_sha256
 from gcpose_trt.runtime.tensorrt_api import MODULES
 from tests.support.bundles import make_bundle
+from tests.support.processes import children
 
 Install = Callable[[str], Path]
 
@@ -144,12 +144,12 @@ def test_engine_that_is_not_what_was_asked_for(request_of: BuildRequest, monkeyp
 def test_interrupted(number: int, request_of: BuildRequest) -> None:
     request_of.output.mkdir()
     (request_of.output / "engine.json").write_text("an earlier engine")
-    pids: list[int] = []
+    pids: set[int] = set()
+    others = children()
 
     def interrupt(event: dict[str, Any]) -> None:
         if event["event"] == "stage" and "building" in event["text"]:
-            children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-            pids.extend(int(pid) for pid in children)
+            pids.update(children() - others)
             os.kill(os.getpid(), number)
             time.sleep(5)
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +27,7 @@ from tests.support import cuda_standin, tensorrt_standin
 from tests.support.annotated import annotate
 from tests.support.bundles import make_bundle
 from tests.support.engine_folders import from_bundle
+from tests.support.processes import children
 
 FLOAT_AP = 0.5
 Events = list[dict[str, Any]]
@@ -219,15 +219,15 @@ def test_what_no_precision_can_do_is_said_once(request_of: BuildRequest, gpu: Gp
 def test_interrupted(number: int, request_of: BuildRequest, gpu: Gpu) -> None:
     request_of.output.mkdir()
     (request_of.output / "engine.json").write_text("an earlier engine")
-    pids: list[int] = []
+    pids: set[int] = set()
+    others = children()
 
     def interrupt(event: dict[str, Any]) -> None:
         # While the second candidate is prepared: the first is complete.
         if event["event"] == "part" and event["number"] == 1:
             gpu.events.append(event)
         elif event["event"] == "stage" and gpu.events:
-            children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-            pids.extend(int(pid) for pid in children)
+            pids.update(children() - others)
             os.kill(os.getpid(), number)
             time.sleep(5)
 

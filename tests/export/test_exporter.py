@@ -246,19 +246,3 @@ def test_no_images(tiny: Any, tmp_path: Path) -> None:
     with pytest.raises(GcposeError, match="no images to check"):
         export_model(tiny, tmp_path / "out", images=[])
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_mobile(tmp_path: Path, shared: Path) -> None:
-    from gcpose_trt.model import build_model, load_checkpoint
-
-    torch.manual_seed(0)
-    model = build_model("mobile")
-    load_checkpoint(model, shared / "weights" / "movenet-multipose.npz")
-    # A fixed size, for that is traced in half the time; the tiny network above has the dynamic one.
-    report = export_model(model, tmp_path, size=(192, 256), images=shared / "data" / "coco" / "val")
-    assert all(stage.agrees for stage in report.stages)
-    assert report.detector.stat().st_size + report.pose.stat().st_size < 30e6
-    # The box branch pools the pyramid's four levels and the prior's one map: two numbers of levels, one function.
-    nodes = [node for node in onnx.load(report.detector).graph.node if node.op_type == "MultiLevelRoiAlign"]
-    assert [len(node.input) for node in nodes] == [6, 6]

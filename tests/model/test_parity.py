@@ -20,7 +20,7 @@ from gcpose_trt.model.network import Features
 from gcpose_trt.model.ops import keypoint_decode, keypoint_decode_exhaustive
 from tests.support.once import computed_once
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(3)
 
 IMAGES = ("000000000885", "000000001353")
 ALL_BUT_BORDERLINE = 0.98  # of the boxes; the others may swap places at the border of NMS

@@ -269,7 +269,7 @@ def twenty_images(annotations: Path) -> dict[str, Any]:
     return tree
 
 
-@pytest.mark.slow(150)
+@pytest.mark.slow(130)
 def test_twenty_images_are_learnt_by_heart(shared: Path, tmp_path: Path) -> None:
     """Losses, targets, network, decode and evaluation fit together: AP above 0.9 on the images trained on."""
     from gcpose_trt.evaluation import evaluate

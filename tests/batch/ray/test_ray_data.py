@@ -20,7 +20,7 @@ from gcpose_trt.errors import GcposeError
 from tests.batch.ray import networks
 from tests.batch.ray.conftest import Machines
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(18)
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from benchmarks.triton.server import TritonServer
 from gcpose_trt.runtime.estimator import PoseEstimator
 from tests.triton.server.asking import Client, Picture, assert_near, run, unpack
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(2)
 PROTOCOLS = ("http", "grpc")
 TYPES = {"INT32": np.int32, "FP32": np.float32}
 

@@ -15,7 +15,7 @@ from benchmarks.triton.server import TritonServer
 from tests.triton.server.asking import Client, Picture, assert_near
 from tests.triton.server.test_answers import PROTOCOLS, statistics
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(1)
 PIXELS = np.zeros((1, 8, 8, 3), np.uint8)
 
 

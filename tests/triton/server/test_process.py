@@ -9,7 +9,7 @@ import pytest
 from benchmarks.triton.server import serving
 from tests.triton.server.asking import Client, Picture
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(4)
 
 
 def test_warm_start_and_clean_stop(repository: Path, tmp_path: Path, asked: dict[str, Picture]) -> None:
