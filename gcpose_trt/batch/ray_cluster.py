@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from gcpose_trt.errors import GcposeError, MissingDependencyError
 
 _START = "start one with `ray start --head` and, on each further machine, `ray start --address HOST:PORT`"
 _TIMEOUT_S = 10.0
+_READERS_S = 10.0  # most of a second is what they take
 # A network on a CPU takes many times as long for a frame as decoding it does: one decoder keeps this many busy.
 _CORES_A_DECODER = 8
 
@@ -97,7 +100,30 @@ def joined(address: str) -> Iterator[Any]:
         try:
             yield ray
         finally:
+            await_readers()
             ray.shutdown()
+
+
+def await_readers(seconds: float = _READERS_S) -> None:
+    """Wait until Ray Data's threads in this process are done, which they are soon after a dataset is closed.
+
+    One that calls Ray after `ray.shutdown()` ends the whole process, with code 1 and without a word.
+
+    Args:
+        seconds: to wait for at most.
+    """
+    deadline = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if _reads(thread):
+            thread.join(max(deadline - time.monotonic(), 0))
+
+
+def _reads(thread: threading.Thread) -> bool:
+    """Say whether a thread runs code of Ray Data that calls Ray."""
+    target = getattr(thread, "_target", None)
+    module = str(getattr(target, "__module__", type(thread).__module__))
+    # A prefetcher is left behind by a dataset that is closed early, and sleeps for good.
+    return module.startswith("ray.data.") and thread.name != "Prefetcher"
 
 
 def _check_address(address: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,13 @@ def read_chunks(dataset: Any) -> Iterator[ChunkPoses]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are fewer segments than networks
-        rows = iter(dataset.iter_rows())
-    for row in rows:
-        chunk = pickle.loads(row["poses"])
-        if isinstance(chunk, str):
-            raise GcposeError(chunk)
-        yield chunk
+        rows: Generator[dict[str, Any], None, None] = iter(dataset.iter_rows())
+    with contextlib.closing(rows):
+        for row in rows:
+            chunk = pickle.loads(row["poses"])
+            if isinstance(chunk, str):
+                raise GcposeError(chunk)
+            yield chunk
 
 
 class Gathering:

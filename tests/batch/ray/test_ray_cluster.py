@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gcpose_trt.batch.ray_cluster import Shape, choose_shape, joined
+from gcpose_trt.batch.ray_cluster import Shape, await_readers, choose_shape, joined
 from gcpose_trt.batch.types import Recipe
 from gcpose_trt.errors import GcposeError
 
@@ -105,3 +107,33 @@ def test_another_version_on_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None
         joined("auto"),
     ):
         pass
+
+
+def test_threads_of_ray_data_end_before_the_cluster_is_left() -> None:
+    """Whoever calls Ray after it was shut down ends the process; nobody else is waited for, and nobody for ever."""
+    end = threading.Event()
+
+    def read() -> None:
+        end.wait(30)
+
+    read.__module__ = "ray.data._internal.util"
+    stranger = threading.Thread(target=end.wait, args=(30,))
+    prefetcher = threading.Thread(target=read, name="Prefetcher")
+    for thread in (stranger, prefetcher):
+        thread.start()
+    try:
+        began = time.monotonic()
+        await_readers(20)
+        assert time.monotonic() - began < 10, "there is nobody to wait for"
+        reader = threading.Thread(target=read, name="iter_threaded")
+        reader.start()
+        began = time.monotonic()
+        await_readers(0.3)
+        assert reader.is_alive() and 0.3 <= time.monotonic() - began < 10
+        threading.Timer(0.3, end.set).start()
+        await_readers(20)
+        assert not reader.is_alive()
+    finally:
+        end.set()
+        for thread in (stranger, prefetcher):
+            thread.join()
