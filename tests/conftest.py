@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.distribution import arrange
 
-# Tests run side by side, one process a core; torch reads this when it is imported.
+# Tests run side by side, in more processes than there are cores; torch reads this when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Tests that a shell started in the background ignore Ctrl-C, and so would every command that they interrupt; those that
@@ -34,6 +34,7 @@ def shared() -> Path:
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than cores for `-n auto`: tests that wait for a cluster, a server or a page use none."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
